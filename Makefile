@@ -1,0 +1,37 @@
+# Everything runs in .venv, made from the pinned, hashed envs/lock.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+.PHONY: help setup demo test check lock clean
+
+help:  ## Show what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+setup: .venv/ready  ## Make .venv
+
+.venv/ready: envs/lock.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r envs/lock.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup  ## Run all of the workflow on a small synthetic data set into results/demo/
+	$(BIN)/snakemake --cores $(CORES) --configfile presets/demo.yaml
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest -n 2
+
+check: setup  ## Run the linters and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint --configfile presets/demo.yaml
+
+lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
+
+clean:  ## Remove .venv and what the demo made
+	rm -rf .venv results/demo logs/demo

@@ -1,0 +1,36 @@
+"""What the tests share: where the real data lies, and one thread for each process."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+
+def _folder(variable: str, default: Path) -> Path:
+    path = Path(os.environ.get(variable, default))
+    if not path.exists():
+        pytest.skip(f"{path} is not here; set {variable} to where it is")
+    return path
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of the real test data: covid-ct-20 and mosmed-masks."""
+    return _folder("LESIONBENCH_TEST_DATA", SHARED / "data")
+
+
+@pytest.fixture(scope="session")
+def test_weights() -> Path:
+    """A real ImageNet encoder (MobileNetV2) in segmentation-models-pytorch's layout."""
+    return _folder("LESIONBENCH_TEST_WEIGHTS", SHARED / "weights" / "mobilenet_v2.safetensors")

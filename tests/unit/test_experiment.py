@@ -1,0 +1,59 @@
+import pytest
+from lesionbench.errors import UserError
+from lesionbench.experiment import Run, plan_experiment, read_reference_results
+
+MODELS = {
+    "a": {"architecture": "classic-unet", "label": "Model A"},
+    "b": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": "imagenet"},
+}
+
+
+def config(**changes):
+    return {"dataset": {"phantom": {"studies": 12}}, "models": MODELS, "compare": ["b", "a"], **changes}
+
+
+def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
+    experiment = plan_experiment(config(split={"protocol": "cross-validation", "folds": 2}, seeds=[3, 1]))
+    assert experiment.runs[:5] == [Run("b", 0, 3), Run("b", 0, 1), Run("b", 1, 3), Run("b", 1, 1), Run("a", 0, 3)]
+    assert len(experiment.runs) == 8
+
+
+def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config())
+    assert len(experiment.studies) == 12 and len(experiment.annotated) == 10
+    fold = experiment.folds[0]
+    assert sorted([*fold.train, *fold.validation, *fold.test]) == experiment.annotated
+    assert not list(tmp_path.iterdir())
+
+
+def test_encoder_weights_and_labels():
+    experiment = plan_experiment(config())
+    assert experiment.encoder_weights("b") == ["<resources>/weights/resnet34.safetensors"]
+    assert experiment.encoder_weights("a") == []
+    assert (experiment.label("a"), experiment.label("b")) == ("Model A", "b")
+
+
+def test_masks_without_ct_are_named(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
+    with pytest.raises(UserError, match=r"study_0255.*no CT"):
+        plan_experiment(config(dataset={"root": str(tmp_path)}))
+
+
+def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
+    with pytest.raises(UserError, match="reference_results: there is no file"):
+        plan_experiment(config(reference_results=str(tmp_path / "none.csv")))
+    models = {"a": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": str(tmp_path / "none")}}
+    with pytest.raises(UserError, match=r"models\.a\.encoder_weights: there is no file"):
+        plan_experiment(config(models=models, compare=["a"]))
+
+
+def test_reference_results(tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("model,mean_dice,max_dice,note\na,0.5,0.75,x\n")
+    assert read_reference_results(str(path)) == [["a", 0.5, 0.75]]
+    assert read_reference_results(None) == []
+    path.write_text("model,mean_dice\na,0.5\n")
+    with pytest.raises(UserError, match="max_dice"):
+        read_reference_results(str(path))

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+from lesionbench.logs import job_log
+with job_log("logs/job.log"):
+    {body}
+"""
+
+
+def run(tmp_path, body):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(body=body)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    return done, (tmp_path / "logs" / "job.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "shown", "traceback"),
+    [
+        (
+            "from lesionbench.errors import UserError; raise UserError('study_0001: mend it')",
+            "study_0001: mend it",
+            False,
+        ),
+        ("import no_such_module", "No module named 'no_such_module'", True),
+    ],
+)
+def test_a_failure_reaches_the_log_and_the_terminal(tmp_path, body, shown, traceback):
+    done, log = run(tmp_path, body)
+    assert done.returncode == 1
+    assert shown in log and shown in done.stderr
+    assert ("Traceback" in log) == traceback
+
+
+def test_warnings_and_messages_reach_the_log(tmp_path):
+    done, log = run(tmp_path, "import logging, warnings; warnings.warn('odd'); logging.getLogger('a').info('hello')")
+    assert done.returncode == 0
+    assert "odd" in log and "hello" in log

@@ -1,0 +1,82 @@
+if settings["dataset"]["phantom"]:
+
+    rule phantom:
+        output:
+            data_files(),
+            registry=f"{experiment.root}/dataset_registry.csv",
+        log:
+            "<logs>/phantom.log",
+        conda:
+            "../../envs/imaging.yaml"
+        params:
+            root=str(experiment.root),
+            phantom=lookup(within=settings, dpath="dataset/phantom"),
+            code=code_digest("phantom"),
+        message:
+            "Synthesising a data set"
+        script:
+            "../scripts/phantom.py"
+
+
+rule inventory:
+    input:
+        data_files(),
+    output:
+        studies="<results>/dataset/studies.csv",
+        classes="<results>/dataset/classes.csv",
+    log:
+        "<logs>/inventory.log",
+    conda:
+        "../../envs/imaging.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        root=str(experiment.root),
+        code=code_digest("inventory"),
+    message:
+        "Taking the inventory of the data set"
+    script:
+        "../scripts/inventory.py"
+
+
+rule split:
+    input:
+        inventory="<results>/dataset/studies.csv",
+    output:
+        "<results>/splits/fold-{fold}.csv",
+    log:
+        "<logs>/split/fold-{fold}.log",
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        split=lookup(within=settings, dpath="split"),
+        code=code_digest("split"),
+    message:
+        "Splitting the studies: fold {wildcards.fold}"
+    script:
+        "../scripts/split.py"
+
+
+rule preprocess:
+    input:
+        ct=ct,
+        mask=mask,
+    output:
+        "<results>/slices/{study}.npz",
+    log:
+        "<logs>/preprocess/{study}.log",
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        code=code_digest("preprocess"),
+    message:
+        "Cutting {wildcards.study} into slices"
+    script:
+        "../scripts/preprocess.py"

@@ -1,0 +1,49 @@
+rule predict:
+    input:
+        weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
+        run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
+        stacks=stacks_of("test"),
+    output:
+        directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
+    log:
+        "<logs>/predict/{model}/fold-{fold}/seed-{seed}.log",
+    conda:
+        "../../envs/torch.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        threshold=lookup(within=settings, dpath="evaluation/threshold"),
+        device=lookup(within=settings, dpath="models/{model}/training/device"),
+        code=code_digest("predict"),
+    message:
+        "Predicting the test studies with {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
+    script:
+        "../scripts/predict.py"
+
+
+rule evaluate:
+    input:
+        predictions="<results>/predictions/{model}/fold-{fold}/seed-{seed}",
+        references=references,
+    output:
+        studies="<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
+        slices="<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
+    log:
+        "<logs>/evaluate/{model}/fold-{fold}/seed-{seed}.log",
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        studies=studies_of("test"),
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        evaluation=metric_settings,
+        code=code_digest("evaluate"),
+    message:
+        "Scoring {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
+    script:
+        "../scripts/evaluate.py"

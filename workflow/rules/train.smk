@@ -1,0 +1,46 @@
+localrules:
+    pretrained_weights,
+
+
+# Without `code`: the file is fixed by its revision and hash, so new code must neither fetch it nor retrain.
+rule pretrained_weights:
+    output:
+        "<resources>/weights/{encoder}.safetensors",
+    log:
+        "<logs>/pretrained_weights/{encoder}.log",
+    conda:
+        "../../envs/torch.yaml"
+    message:
+        "Fetching the ImageNet weights of {wildcards.encoder}"
+    script:
+        "../scripts/pretrained_weights.py"
+
+
+rule train:
+    input:
+        train=stacks_of("train"),
+        validation=stacks_of("validation"),
+        encoder_weights=encoder_weights,
+        split="<results>/splits/fold-{fold}.csv",
+    output:
+        weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
+        history="<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv",
+        run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
+    log:
+        "<logs>/train/{model}/fold-{fold}/seed-{seed}.log",
+    conda:
+        "../../envs/torch.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        model=network,
+        training=lookup(within=settings, dpath="models/{model}/training"),
+        preprocessing=lookup(within=settings, dpath="preprocessing"),
+        code=code_digest("train"),
+    message:
+        "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
+    script:
+        "../scripts/train.py"
