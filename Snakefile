@@ -21,6 +21,4 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        rules.inventory.output,
-        tables,
-        figures,
+        targets(),

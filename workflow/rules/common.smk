@@ -1,20 +1,15 @@
-import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# Parsing and jobs alike use this checkout's library, whatever is installed.
-SCRIPTS = str(Path(workflow.basedir, "workflow", "scripts"))
-sys.path.insert(0, SCRIPTS)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [SCRIPTS, os.environ.get("PYTHONPATH")])
-)
+sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from lesionbench.errors import UserError
 from lesionbench.experiment import plan_experiment, read_reference_results
-from lesionbench.provenance import code_digest
+from lesionbench.provenance import code_digest, prefer_this_checkout
 
+prefer_this_checkout()
 try:
     experiment = plan_experiment(config)
     reference_results = read_reference_results(experiment.settings["reference_results"])
@@ -32,20 +27,6 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def data_files():
-    """All files of the data set: CT volumes, masks and the registry."""
-    registries = [
-        experiment.root / f"dataset_registry.{suffix}" for suffix in ("csv", "xlsx")
-    ]
-    files = [
-        path
-        for study in experiment.studies.values()
-        for path in (study.ct, study.mask)
-        if path
-    ]
-    return [*map(str, files), *(str(path) for path in registries if path.exists())]
-
-
 def ct(wildcards):
     """The CT volume of a study."""
     return str(experiment.studies[wildcards.study].ct)
@@ -56,25 +37,25 @@ def mask(wildcards):
     return str(experiment.studies[wildcards.study].mask)
 
 
-def studies_of(subset):
-    """A function of wildcards: the names of the studies in a subset of the job's fold."""
-    return lambda wildcards: list(
-        getattr(experiment.folds[int(wildcards.fold)], subset)
-    )
+def subsets(wildcards):
+    """The names of the studies in each subset of the job's fold."""
+    fold = experiment.folds[int(wildcards.fold)]
+    return {subset: list(getattr(fold, subset)) for subset in ("train", "validation", "test")}
+
+
+def test_studies(wildcards):
+    """The names of the test studies of the job's fold."""
+    return subsets(wildcards)["test"]
 
 
 def stacks_of(subset):
     """A function of wildcards: the slices of the studies in a subset of the job's fold."""
-    return lambda wildcards: collect(
-        "<results>/slices/{study}.npz", study=studies_of(subset)(wildcards)
-    )
+    return lambda wildcards: collect("<results>/slices/{study}.npz", study=subsets(wildcards)[subset])
 
 
 def references(wildcards):
     """The reference masks of the test studies of the job's fold."""
-    return [
-        str(experiment.studies[name].mask) for name in studies_of("test")(wildcards)
-    ]
+    return [str(experiment.studies[name].mask) for name in test_studies(wildcards)]
 
 
 def encoder_weights(wildcards):
@@ -84,23 +65,56 @@ def encoder_weights(wildcards):
 
 def of_runs(pattern):
     """`pattern` filled in for every run of the experiment."""
-    return [
-        pattern.format(model=model, fold=fold, seed=seed)
-        for model, fold, seed in experiment.runs
-    ]
+    return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in experiment.runs]
 
 
 def network(wildcards):
     """What to build of a model's entry: without its recipe and its name in tables, which change no weights."""
     entry = settings["models"][wildcards.model]
-    return {
-        key: value for key, value in entry.items() if key not in ("training", "label")
-    }
+    return {key: value for key, value in entry.items() if key not in ("training", "label")}
 
 
 def metric_settings(wildcards):
     """What the scores of a prediction depend on; the threshold has already made the prediction."""
-    return {
-        key: settings["evaluation"][key]
-        for key in ("min_lesion_voxels", "surface_tolerance_mm")
-    }
+    return {key: settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
+
+
+labels = {model: experiment.label(model) for model in settings["compare"]}
+tested = sorted({study for fold in experiment.folds.values() for study in fold.test})
+first_fold = min(experiment.folds)
+# The run of each model whose predictions the figures of slices show.
+shown = f"fold-{first_fold}/seed-{settings['seeds'][0]}"
+shown_stacks = collect("<results>/slices/{study}.npz", study=experiment.folds[first_fold].test)
+
+
+def table(name, category):
+    """The files of a table; the report shows the page."""
+    page = report(
+        f"<results>/tables/{name}.html", caption=f"../report/{name}.rst", category=category, labels={"table": name}
+    )
+    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
+
+
+def figure(name, category, caption=None, **labels):
+    """The files of a figure, one a format; the report shows the first."""
+    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
+    caption = f"../report/{caption or name}.rst"
+    return [report(first, caption=caption, category=category, labels=labels or {"figure": name}), *others]
+
+
+def targets():
+    """What the workflow makes in the end."""
+    several = [rules.plot_pairwise_differences.output] if len(labels) > 1 else []
+    return [
+        rules.inventory.output,
+        rules.slice_table.output,
+        rules.compare.output,
+        rules.plot_class_pie.output,
+        rules.plot_example_slice.output,
+        rules.plot_learning_curves.output,
+        collect(rules.plot_predictions.output, model=labels),
+        rules.plot_model_grid.output,
+        rules.plot_dice_by_model.output,
+        *several,
+        rules.plot_dice_readings.output,
+    ]

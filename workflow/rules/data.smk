@@ -2,14 +2,14 @@ if settings["dataset"]["phantom"]:
 
     rule phantom:
         output:
-            data_files(),
-            registry=f"{experiment.root}/dataset_registry.csv",
+            experiment.scans,
+            experiment.masks,
+            registry=str(experiment.registry),
         log:
             "<logs>/phantom.log",
         conda:
             "../../envs/imaging.yaml"
         params:
-            root=str(experiment.root),
             phantom=lookup(within=settings, dpath="dataset/phantom"),
             code=code_digest("phantom"),
         message:
@@ -20,7 +20,9 @@ if settings["dataset"]["phantom"]:
 
 rule inventory:
     input:
-        data_files(),
+        ct=experiment.scans,
+        masks=experiment.masks,
+        registry=str(experiment.registry) if experiment.registry else [],
     output:
         studies="<results>/dataset/studies.csv",
         classes="<results>/dataset/classes.csv",
@@ -33,7 +35,6 @@ rule inventory:
         mem_mb=4000,
         runtime=60,
     params:
-        root=str(experiment.root),
         code=code_digest("inventory"),
     message:
         "Taking the inventory of the data set"
@@ -42,8 +43,6 @@ rule inventory:
 
 
 rule split:
-    input:
-        inventory="<results>/dataset/studies.csv",
     output:
         "<results>/splits/fold-{fold}.csv",
     log:
@@ -51,7 +50,7 @@ rule split:
     conda:
         "../../envs/imaging.yaml"
     params:
-        split=lookup(within=settings, dpath="split"),
+        subsets=subsets,
         code=code_digest("split"),
     message:
         "Splitting the studies: fold {wildcards.fold}"

@@ -39,7 +39,7 @@ rule evaluate:
         mem_mb=4000,
         runtime=60,
     params:
-        studies=studies_of("test"),
+        studies=test_studies,
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         evaluation=metric_settings,
         code=code_digest("evaluate"),

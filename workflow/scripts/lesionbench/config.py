@@ -63,10 +63,11 @@ def _check_models(config: Mapping[str, Any]) -> None:
                 f"  models:\n    {name}: {{architecture: Unet, encoder: resnet34, encoder_weights: imagenet}}"
             )
         model = config["models"][name]
-        if model["architecture"] != "classic-unet" and "encoder" not in model:
+        needs_encoder = model["architecture"] != "classic-unet" or model.get("encoder_weights")
+        if needs_encoder and "encoder" not in model:
             raise UserError(
-                f"models.{name}: the architecture {model['architecture']} needs an encoder. Write, for example:\n"
-                "  encoder: resnet34"
+                f"models.{name}: {model['architecture']} with encoder weights {model.get('encoder_weights')} needs an "
+                "encoder. Write, for example:\n  architecture: Unet\n  encoder: resnet34"
             )
     low, high = config["preprocessing"]["hu_window"]
     if low >= high:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lesionbench.config import resolve_config
-from lesionbench.dataset import Study, list_studies
+from lesionbench.dataset import Study, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 from lesionbench.split import Fold, make_folds
 
@@ -26,12 +26,25 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A resolved configuration with the studies that it finds and the folds that it makes of them."""
+    """A resolved configuration with the studies that it finds and the folds that it makes of them.
+
+    registry: the data set's list of studies and classes, None where there is none.
+    """
 
     settings: dict[str, Any]
-    root: Path
+    registry: Path | None
     studies: dict[str, Study]
-    folds: list[Fold]
+    folds: dict[int, Fold]
+
+    @cached_property
+    def scans(self) -> list[str]:
+        """All CT volumes."""
+        return [str(study.ct) for study in self.studies.values() if study.ct]
+
+    @cached_property
+    def masks(self) -> list[str]:
+        """All lesion masks."""
+        return [str(study.mask) for study in self.studies.values() if study.mask]
 
     @cached_property
     def annotated(self) -> list[str]:
@@ -43,7 +56,7 @@ class Experiment:
         """All trainings, in the order of the tables."""
         settings = self.settings
         return [
-            Run(model, fold.index, seed)
+            Run(model, fold, seed)
             for model in settings["compare"]
             for fold in self.folds
             for seed in settings["seeds"]
@@ -73,7 +86,8 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
     root = Path("<results>/phantom") if phantom else Path(settings["dataset"]["root"])
-    studies = list_studies(root, phantom)
+    studies = phantom_studies(root, phantom) if phantom else find_studies(root)
+    registry = root / "dataset_registry.csv" if phantom else find_registry(root)
     annotated = [study.name for study in studies if study.mask]
     without_ct = [study.name for study in studies if study.mask and not study.ct]
     if without_ct:
@@ -82,9 +96,8 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
             f"masks have no CT in {root / 'studies'}. Unpack all of the archive there, or remove these masks."
         )
     _check_files(settings)
-    return Experiment(
-        settings, root, {study.name: study for study in studies}, make_folds(annotated, settings["split"])
-    )
+    folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
+    return Experiment(settings, registry, {study.name: study for study in studies}, folds)
 
 
 def read_reference_results(path: str | None) -> list[list[Any]]:

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -59,6 +60,13 @@ def _imported_names(tree: ast.AST) -> Iterator[str]:
             package, _, module = name.partition(".")
             if package == PACKAGE and module:
                 yield module.partition(".")[0]
+
+
+def prefer_this_checkout() -> None:
+    """Let the processes that this one starts import the library beside this file, whatever else is installed."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(SCRIPTS) not in others:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), *others]))
 
 
 def environment() -> dict[str, object]:

@@ -1,0 +1,37 @@
+"""The fifty published masks of MosMedData and its registry of 1,110 studies, without any CT."""
+
+import pytest
+from lesionbench.dataset import find_studies
+from lesionbench.inventory import class_counts, inventory, read_registry
+
+
+@pytest.fixture(scope="module")
+def root(test_data):
+    folder = test_data / "mosmed-masks"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(root):
+    return inventory(find_studies(root), root, read_registry(root), threads=2)
+
+
+def test_the_masks_have_the_papers_axial_slices(table):
+    assert len(table) == 50
+    assert table["axial_slices"].sum() == 2049
+    assert table["coronal_slices"].sum() == 25600
+    assert table["lesion_slices"].sum() == 785
+
+
+def test_lesion_volumes_are_as_measured(table):
+    volumes = table["lesion_ml"]
+    assert [volumes.min(), volumes.median(), volumes.max()] == pytest.approx([0.38, 66, 535], rel=0.01)
+
+
+def test_class_counts_are_the_papers(root, table):
+    counts = class_counts(table, read_registry(root))
+    assert counts["studies"].tolist() == [254, 684, 125, 45, 2]
+    assert counts["studies"].tolist() == counts["paper_studies"].tolist()
+    assert counts["annotated"].tolist() == [0, 50, 0, 0, 0]

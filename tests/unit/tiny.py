@@ -1,0 +1,40 @@
+"""Studies and a recipe so small that a training takes a second."""
+
+import numpy as np
+
+from lesionbench.slices import save_stack, stack_slices
+from lesionbench.volume import Volume
+
+AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1, 0, -20], [0, 0, 8, -100], [0, 0, 0, 1]])
+PREPROCESSING = {"plane": "axial", "hu_window": [-1000, 1000], "hu_scale": 1000}
+MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
+TRAINING = {
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "max_epochs": 4,
+    "patience": 5,
+    "loss": "dice",
+    "precision": "auto",
+    "device": "cpu",
+    "compile": False,
+    "augmentation": False,
+    "resident_limit_gb": 1,
+}
+
+
+def make_study(seed, shape=(32, 32, 9)):
+    """Return a CT (columns, rows, slices), noisy lung with one dense block, and the mask of the block."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros(shape, np.uint8)
+    start = random.integers(0, np.array(shape) // 2)
+    mask[tuple(slice(low, low + size // 3) for low, size in zip(start, shape, strict=True))] = 1
+    ct = random.normal(-800, 100, shape) + 700.0 * mask
+    return Volume(ct.astype(np.int16), AFFINE), Volume(mask, AFFINE)
+
+
+def write_stack(folder, seed, shape=(32, 32, 9), with_mask=True):
+    """Write the axial slices of a study as npz and return the path."""
+    ct, mask = make_study(seed, shape)
+    path = folder / f"study_{seed:04d}.npz"
+    save_stack(stack_slices(path.stem, ct, mask if with_mask else None, "axial", PREPROCESSING["hu_window"]), path)
+    return path

@@ -1,0 +1,150 @@
+"""Every row of the table in docs/reruns.md, by a dry run after a finished run."""
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import TINY, copy_checkout
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+LIBRARY = "workflow/scripts/lesionbench"
+PANELS = {"plot_examples", "plot_predictions", "plot_model_grid"}
+OTHER = TINY["models"]["small"]
+
+
+@contextmanager
+def edited(checkout, name, change):
+    """Rewrite a file of the checkout inside the block."""
+    path = checkout.folder / name
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def test_nothing_changed(finished):
+    assert finished.would_run() == {}
+
+
+def test_figure_formats_redraw_figures_only(finished):
+    jobs = finished.would_run(figures={"formats": ["png", "svg"]})
+    assert jobs and all(rule.startswith("plot_") for rule in jobs)
+
+
+def test_figure_slices_redraw_ct_panels_only(finished):
+    test_study = next((finished.folder / "results/tiny/predictions/small/fold-0/seed-0").glob("*.nii.gz"))
+    chosen = [{"study": test_study.name.removesuffix(".nii.gz"), "slice": 2}]
+    jobs = finished.would_run(figures={"slices": chosen})
+    assert jobs and set(jobs) <= PANELS
+
+
+def test_resamples_redo_the_comparison(finished):
+    jobs = finished.would_run(evaluation={"resamples": 300})
+    assert "compare" in jobs and not {"evaluate", "predict", "train"} & set(jobs)
+
+
+@pytest.mark.parametrize("key", ["surface_tolerance_mm", "min_lesion_voxels"])
+def test_metric_settings_redo_evaluation(finished, key):
+    jobs = finished.would_run(evaluation={key: 7})
+    assert jobs["evaluate"] == 2 and "compare" in jobs and not {"predict", "train"} & set(jobs)
+
+
+def test_threshold_redoes_prediction(finished):
+    jobs = finished.would_run(evaluation={"threshold": 0.4})
+    assert jobs["predict"] == jobs["evaluate"] == 2 and "train" not in jobs
+
+
+def test_a_new_model_trains_that_model_only(finished):
+    jobs = finished.would_run(models={"new": OTHER}, compare=["small", "mobile", "new"])
+    assert jobs["train"] == jobs["predict"] == jobs["evaluate"] == 1
+    assert "compare" in jobs and not {"preprocess", "split", "phantom", "inventory"} & set(jobs)
+
+
+def test_a_label_redoes_tables_and_figures(finished):
+    jobs = finished.would_run(models={"small": {"label": "Other"}})
+    assert "compare" in jobs and not {"train", "predict", "evaluate"} & set(jobs)
+
+
+def test_one_models_learning_rate_retrains_that_model_only(finished):
+    jobs = finished.would_run(models={"small": {"training": {"learning_rate": 0.002}}})
+    assert jobs["train"] == jobs["predict"] == jobs["evaluate"] == 1 and "compare" in jobs and "preprocess" not in jobs
+
+
+@pytest.mark.parametrize("change", [{"training": {"learning_rate": 0.002}}, {"preprocessing": {"hu_scale": 500}}])
+def test_the_recipe_retrains_all_models_and_cuts_no_slices(finished, change):
+    jobs = finished.would_run(**change)
+    assert jobs["train"] == 2 and "preprocess" not in jobs
+
+
+def test_one_more_seed_trains_that_seed(finished):
+    jobs = finished.would_run(seeds=[0, 1])
+    assert jobs["train"] == jobs["predict"] == jobs["evaluate"] == 2 and "preprocess" not in jobs
+
+
+def test_another_split_retrains_on_the_same_slices(finished):
+    jobs = finished.would_run(split={"seed": 1})
+    assert jobs["split"] == 1 and jobs["train"] == 2 and "preprocess" not in jobs
+
+
+@pytest.mark.parametrize("change", [{"hu_window": [-900, 900]}, {"plane": "coronal"}])
+def test_preprocessing_redoes_everything_after_it(finished, change):
+    jobs = finished.would_run(preprocessing=change)
+    assert jobs["preprocess"] == 5 and jobs["train"] == jobs["evaluate"] == 2 and "compare" in jobs
+    assert not {"phantom", "inventory", "split"} & set(jobs)
+
+
+def test_reference_results_redo_the_comparison(finished):
+    reference = finished.folder / "reference.csv"
+    reference.write_text("model,mean_dice,max_dice\nsmall,0.5,0.6\n")
+    jobs = finished.would_run(reference_results=reference.name)
+    assert "compare" in jobs and not {"train", "predict", "evaluate"} & set(jobs)
+
+
+def test_comments_and_formatting_rerun_nothing(finished):
+    with (
+        edited(finished, f"{LIBRARY}/training.py", lambda text: f"# A comment.\n{text}"),
+        edited(finished, f"{LIBRARY}/volume.py", lambda text: re.sub(r'^"""', '"""Another docstring. ', text)),
+        edited(finished, "workflow/scripts/train.py", lambda text: text.replace("\n\n", "\n\n\n")),
+    ):
+        assert finished.would_run() == {}
+
+
+def test_a_changed_metric_retrains_nothing(finished):
+    with edited(finished, f"{LIBRARY}/metrics.py", lambda text: f"{text}\nCHANGED = 1\n"):
+        jobs = finished.would_run()
+    assert jobs["evaluate"] == 2 and "compare" in jobs and not {"train", "predict", "preprocess"} & set(jobs)
+
+
+def test_a_changed_loss_retrains(finished):
+    with edited(finished, f"{LIBRARY}/loss.py", lambda text: f"{text}\nCHANGED = 1\n"):
+        jobs = finished.would_run()
+    assert jobs["train"] == 2 and "preprocess" not in jobs
+
+
+def test_touching_scripts_reruns_nothing(finished):
+    for path in (finished.folder / "workflow").rglob("*.py"):
+        os.utime(path)
+    assert finished.would_run() == {}
+
+
+@pytest.mark.parametrize("with_records", [True, False])
+def test_a_fresh_clone_with_the_results_copied_in_reruns_nothing(finished, repository, tmp_path, with_records):
+    clone = copy_checkout(repository, tmp_path / "clone")
+    for name in ["results", *([".snakemake"] if with_records else [])]:
+        shutil.copytree(finished.folder / name, clone.folder / name)
+    assert clone.would_run() == {}
+
+
+def test_the_documented_rules_exist(repository):
+    table = Path(repository, "docs", "reruns.md").read_text()
+    rules = set(re.findall(r"^ *rule (\w+):", "".join(p.read_text() for p in repository.glob("workflow/rules/*.smk")), re.M))
+    named = {name for name in re.findall(r"`([a-z_]+)`", table) if name in rules or name.startswith("plot_")}
+    assert {"train", "predict", "evaluate", "compare", "preprocess", "split"} <= named <= rules

@@ -1,0 +1,202 @@
+rule slice_table:
+    input:
+        studies="<results>/dataset/studies.csv",
+        splits=collect("<results>/splits/fold-{fold}.csv", fold=experiment.folds),
+    output:
+        table("slices_by_subset", "Data"),
+    log:
+        "<logs>/slice_table.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        paper=bool(reference_results),
+        code=code_digest("slice_table"),
+    message:
+        "Counting slices by subset"
+    script:
+        "../scripts/slice_table.py"
+
+
+rule compare:
+    input:
+        metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
+        slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
+    output:
+        comparison=table("comparison", "Comparison"),
+        pairwise=table("pairwise", "Comparison"),
+        per_study=table("per_study", "Comparison"),
+        metrics=table("metrics", "Comparison"),
+        readings=table("readings", "Comparison"),
+    log:
+        "<logs>/compare.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=[list(run) for run in experiment.runs],
+        labels=labels,
+        reference=reference_results,
+        resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("compare"),
+    message:
+        "Comparing the models"
+    script:
+        "../scripts/compare.py"
+
+
+rule plot_class_pie:
+    input:
+        classes="<results>/dataset/classes.csv",
+    output:
+        figure("class_pie", "Data"),
+    log:
+        "<logs>/plot_class_pie.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        code=code_digest("plot_class_pie"),
+    message:
+        "Drawing the classes of the data set"
+    script:
+        "../scripts/plot_class_pie.py"
+
+
+rule plot_example_slice:
+    input:
+        stacks=shown_stacks,
+    output:
+        figure("example_slice", "Data"),
+    log:
+        "<logs>/plot_example_slice.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        code=code_digest("plot_example_slice"),
+    message:
+        "Drawing a slice and its lesions"
+    script:
+        "../scripts/plot_example_slice.py"
+
+
+rule plot_learning_curves:
+    input:
+        histories=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv"),
+    output:
+        figure("learning_curves", "Training"),
+    log:
+        "<logs>/plot_learning_curves.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        runs=[list(run) for run in experiment.runs],
+        labels=labels,
+        code=code_digest("plot_learning_curves"),
+    message:
+        "Drawing the learning curves"
+    script:
+        "../scripts/plot_learning_curves.py"
+
+
+rule plot_predictions:
+    input:
+        stacks=shown_stacks,
+        predictions=f"<results>/predictions/{{model}}/{shown}",
+        slices=f"<results>/metrics/{{model}}/{shown}/slices.csv",
+    output:
+        figure("predictions/{model}", "Predictions", caption="predictions", model="{model}"),
+    log:
+        "<logs>/plot_predictions/{model}.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        label=lambda wildcards: labels[wildcards.model],
+        code=code_digest("plot_predictions"),
+    message:
+        "Drawing predictions of {wildcards.model}"
+    script:
+        "../scripts/plot_predictions.py"
+
+
+rule plot_model_grid:
+    input:
+        stacks=shown_stacks,
+        predictions=collect(f"<results>/predictions/{{model}}/{shown}", model=labels),
+        slices=collect(f"<results>/metrics/{{model}}/{shown}/slices.csv", model=labels),
+    output:
+        first=figure("model_grid_1", "Predictions", caption="model_grid"),
+        second=figure("model_grid_2", "Predictions", caption="model_grid"),
+    log:
+        "<logs>/plot_model_grid.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        labels=labels,
+        slices=lookup(within=settings, dpath="figures/slices"),
+        code=code_digest("plot_model_grid"),
+    message:
+        "Drawing predictions of all models"
+    script:
+        "../scripts/plot_model_grid.py"
+
+
+rule plot_dice_by_model:
+    input:
+        comparison="<results>/tables/comparison.csv",
+        per_study="<results>/tables/per_study.csv",
+    output:
+        figure("dice_by_model", "Comparison"),
+    log:
+        "<logs>/plot_dice_by_model.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_dice_by_model"),
+    message:
+        "Drawing Dice by model"
+    script:
+        "../scripts/plot_dice_by_model.py"
+
+
+rule plot_pairwise_differences:
+    input:
+        pairwise="<results>/tables/pairwise.csv",
+    output:
+        figure("pairwise_differences", "Comparison"),
+    log:
+        "<logs>/plot_pairwise_differences.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_pairwise_differences"),
+    message:
+        "Drawing differences between models"
+    script:
+        "../scripts/plot_pairwise_differences.py"
+
+
+rule plot_dice_readings:
+    input:
+        readings="<results>/tables/readings.csv",
+    output:
+        figure("dice_readings", "Comparison"),
+    log:
+        "<logs>/plot_dice_readings.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_dice_readings"),
+    message:
+        "Drawing the readings of mean Dice"
+    script:
+        "../scripts/plot_dice_readings.py"

@@ -1,0 +1,18 @@
+"""Compare one folder of predicted masks with the references."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from lesionbench.files import atomic
+    from lesionbench.metrics import evaluate
+
+    studies, slices = evaluate(
+        snakemake.params.studies,
+        snakemake.input.references,
+        snakemake.input.predictions,
+        snakemake.params.plane,
+        snakemake.params.evaluation,
+    )
+    for table, path in ((studies, snakemake.output.studies), (slices, snakemake.output.slices)):
+        with atomic(path) as temporary:
+            table.to_csv(temporary, index=False)

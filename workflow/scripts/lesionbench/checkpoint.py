@@ -1,0 +1,100 @@
+"""The state of an unfinished training: written after each epoch, found again after a kill."""
+
+import json
+import logging
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lesionbench.files import atomic
+
+logger = logging.getLogger(__name__)
+
+
+def cpu_copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a copy on the CPU that further training does not change, in the standard memory layout."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in weights.items()
+    }
+
+
+def save_state(path: Path, fingerprint: Mapping[str, Any], **state: Any) -> None:
+    """Write a training's state, tensors and plain values; at each moment `path` is whole, the old or the new.
+
+    A tensor that `state` holds twice (the last weights are the best) is written once.
+    """
+    with atomic(path) as temporary:
+        torch.save({"fingerprint": fingerprint, **state}, temporary)
+
+
+def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state that a training with this fingerprint left, its tensors on the CPU; None to start anew.
+
+    A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated
+    or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is removed.
+    """
+    remove_partial(path)
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = _flat(state["fingerprint"])
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        aside = path.with_name(f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+        path.replace(aside)
+        reason = str(error).partition("\n")[0]
+        logger.warning("%s is no state of a training (%s); set aside as %s. Starting anew.", path, reason, aside.name)
+        return None
+    wanted = _flat(fingerprint)
+    changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+    if changed:
+        logger.info("%s belongs to another training (different: %s). Starting anew.", path, ", ".join(changed))
+        return None
+    return state
+
+
+def remove_state(path: Path) -> None:
+    """Remove a state that is no longer needed."""
+    path.unlink(missing_ok=True)
+    remove_partial(path)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what killed processes left of `path`, which `atomic` writes under a temporary name."""
+    for partial in path.parent.glob(f".*-{path.name}"):
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], None]]:
+    """Yield a function to call where stopping is safe: it exits with 128 + signal once SIGTERM or SIGINT has come."""
+    received: list[int] = []
+
+    def check() -> None:
+        if received:
+            name = signal.Signals(received[0]).name
+            logger.warning("Stopped by %s. The last complete epoch is kept; the same command goes on from there.", name)
+            raise SystemExit(128 + received[0])
+
+    watched = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, lambda number, frame: received.append(number)) for number in watched]
+    try:
+        yield check
+    finally:
+        for number, handler in zip(watched, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    """Return the leaves of nested mappings as canonical JSON by dotted key."""
+    if not isinstance(value, Mapping):
+        return {key: json.dumps(value, sort_keys=True)}
+    return {leaf: text for name in value for leaf, text in _flat(value[name], f"{key}.{name}".lstrip(".")).items()}

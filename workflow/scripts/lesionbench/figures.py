@@ -1,0 +1,65 @@
+"""The look of every figure, and how it is saved: the same bytes for the same content."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lesionbench.files import atomic
+
+# Okabe and Ito's palette, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#F0E442",
+)  # fmt: skip
+INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
+
+COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that text is set alike everywhere
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": PALE,
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "lesionbench",
+}
+_METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+
+matplotlib.rcParams.update(_STYLE)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches. It belongs to no window and no global state."""
+    return Figure(figsize=(width, height))
+
+
+def hide_axes(axes: Axes) -> None:
+    """Leave of an axes its picture and its labels only."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def save_figure(figure: Figure, paths: Iterable[str | Path]) -> None:
+    """Write a figure to each path, in the format that its suffix names: svg, png (200 dpi) or pdf."""
+    for path in map(Path, paths):
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix])

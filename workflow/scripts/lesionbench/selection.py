@@ -1,0 +1,96 @@
+"""Which slices the figures show: chosen by rule from the scores, so that nobody picks the prettiest, or listed."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from lesionbench.errors import UserError
+
+KINDS = ("found", "partly found", "missed", "false positive", "empty")
+
+
+class Pick(NamedTuple):
+    """A slice to show: study, index of the slice, and what the models make of it (one of KINDS)."""
+
+    study: str
+    slice: int
+    kind: str = ""
+
+
+def middle_study(volumes: Mapping[str, float]) -> str:
+    """Return the study of median lesion volume among those with lesion; the larger of two in the middle."""
+    ordered = sorted((volume, study) for study, volume in volumes.items())
+    with_lesion = [study for volume, study in ordered if volume > 0] or [study for _, study in ordered]
+    return with_lesion[len(with_lesion) // 2]
+
+
+def lesion_run(voxels: Sequence[int], count: int, step: int = 1) -> list[int]:
+    """Return `count` slice indices `step` apart that hold most lesion together, the first of several such runs.
+
+    `voxels` are the lesion voxels of each slice of one study. The step, then the count, shrinks where it has too few.
+    """
+    step = max(1, min(step, len(voxels) // count))
+    starts = range(max(1, len(voxels) - step * (count - 1)))
+    start = max(starts, key=lambda first: sum(voxels[first : first + step * count : step]))
+    return list(range(len(voxels)))[start : start + step * count : step]
+
+
+def varied_slices(slices: pd.DataFrame, count: int = 14) -> list[Pick]:
+    """Choose slices that cover what the models get right and wrong, ordered by study and index.
+
+    `slices` has a row for each model and slice: model, study, slice, reference_voxels, predicted_voxels, dice. Kinds
+    take turns, an empty slice comes once; within a kind the study shown least so far comes first, then the slice with
+    most lesion or most false positive voxels. Slices nearer than a twentieth of their study are not shown together.
+    """
+    candidates = _classify(slices).sort_values(["size", "study", "slice"], ascending=[False, True, True])
+    gaps = candidates.groupby("study").size() // 20
+    picks: list[Pick] = []
+    kinds = list(KINDS)
+    while kinds and len(picks) < count:
+        kind = kinds[len(picks) % len(kinds)]
+        rest = candidates[candidates["kind"] == kind]
+        if rest.empty:
+            kinds.remove(kind)
+            continue
+        shown = Counter(pick.study for pick in picks)
+        best = rest.iloc[rest["study"].map(shown).argmin()]
+        study, number = str(best["study"]), int(best["slice"])
+        picks.append(Pick(study, number, kind))
+        near = (candidates["study"] == study) & ((candidates["slice"] - number).abs() <= gaps[study])
+        candidates = candidates[~near]
+        if kind == "empty":
+            kinds.remove(kind)
+    return sorted(picks)
+
+
+def listed_slices(wanted: Sequence[Mapping], slices: pd.DataFrame) -> list[Pick]:
+    """Return the picks for a list of {study, slice}. Raises UserError where one is not among the test slices."""
+    kinds = _classify(slices).set_index(["study", "slice"])["kind"]
+    for entry in wanted:
+        study, number = entry["study"], entry["slice"]
+        if study not in kinds.index.get_level_values("study"):
+            known = ", ".join(kinds.index.get_level_values("study").unique())
+            raise UserError(f"figures.slices: {study} is not a test study of the first fold. Choose from {known}.")
+        if (study, number) not in kinds.index:
+            last = kinds[study].index.max()
+            raise UserError(f"figures.slices: {study} has no slice {number}. Choose from 0 to {last}.")
+    return [Pick(entry["study"], entry["slice"], kinds[entry["study"], entry["slice"]]) for entry in wanted]
+
+
+def _classify(slices: pd.DataFrame) -> pd.DataFrame:
+    """Return study, slice, kind and size (voxels of the reference, else of the false positives) of each slice."""
+    table = slices.groupby(["study", "slice"], as_index=False).agg(
+        reference=("reference_voxels", "max"), predicted=("predicted_voxels", "max"), dice=("dice", "mean")
+    )
+    table["kind"] = "partly found"
+    table.loc[table["dice"] >= 0.7, "kind"] = "found"
+    table.loc[table["dice"] < 0.1, "kind"] = "missed"
+    table.loc[(table["reference"] == 0) & (table["predicted"] > 0), "kind"] = "false positive"
+    table.loc[(table["reference"] == 0) & (table["predicted"] == 0), "kind"] = "empty"
+    # Of the empty slices those in the middle of the body are worth a look, not air above the shoulders.
+    middle = table.groupby("study")["slice"].transform("median")
+    table["size"] = table[["reference", "predicted"]].max(axis=1).where(table["reference"] == 0, table["reference"])
+    table["size"] = table["size"].where(table["kind"] != "empty", -(table["slice"] - middle).abs())
+    return table

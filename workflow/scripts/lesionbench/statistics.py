@@ -1,0 +1,239 @@
+"""What a comparison of models on a few studies can and cannot show.
+
+The study is the unit. Scores come as a frame with a row a study and a column a model, averaged over seeds beforehand,
+with NaN where a score is undefined. Everything random is drawn from a fixed seed, so equal scores give equal results.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+POWER = 0.8
+RESAMPLES = 10_000
+SEED = 0
+
+PAIR_COLUMNS = [
+    "first", "second", "studies", "difference", "low", "high", "p", "p_holm", "wins", "ties", "losses", "detectable",
+    "different",
+]  # fmt: skip
+
+
+def fewest_studies(confidence: float = CONFIDENCE) -> int:
+    """Return the smallest number of studies from which an interval or a ranking by resampling is honest: 6 for 95 %.
+
+    A resample cannot leave the range of its n values, and that range holds the median with a probability of only
+    1 − 2^(1−n), which has to reach `confidence`.
+    """
+    return math.ceil(1 - math.log2(1 - confidence))
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES) -> np.ndarray:
+    """Return (low, high) of the bias-corrected and accelerated (BCa) bootstrap interval of the mean of `values`.
+
+    NaN values are left out; equal values give an interval of no width. Both ends are NaN for fewer values than
+    `fewest_studies`. From ten values drawn from a normal distribution the nominal 95 % interval covers the mean in
+    about 90 % of experiments, from fifty in 94 %.
+
+    Source: Efron, J Am Stat Assoc 82:171 (1987), doi:10.1080/01621459.1987.10478410.
+    """
+    sample = _defined(values)
+    if sample.size < fewest_studies(confidence):
+        return np.full(2, np.nan)
+    if np.ptp(sample) == 0:
+        return np.full(2, sample[0])
+    found = stats.bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=confidence,
+        method="BCa",
+        rng=np.random.default_rng(SEED),
+    )
+    return np.array(found.confidence_interval)
+
+
+def signed_rank_p(differences: ArrayLike) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test that paired differences are symmetric about zero.
+
+    Zero differences are left out, as Wilcoxon did; where nothing else is left p is 1, without any difference NaN. It
+    is exact for up to 13 studies, and for up to 50 where no two differences have equal size.
+
+    Source: Wilcoxon, Biometrics Bulletin 1:80 (1945), doi:10.2307/3001968.
+    """
+    sample = _defined(differences)
+    if sample.size == 0:
+        return math.nan
+    sample = sample[sample != 0]
+    return float(stats.wilcoxon(sample).pvalue) if sample.size else 1.0
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Return p values adjusted so that all tests together err with at most the level that each is held against.
+
+    NaN stays NaN and does not count as a test. Source: Holm, Scand J Stat 6:65 (1979), jstor.org/stable/4615733.
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    adjusted = np.full(p.shape, np.nan)
+    factors = np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors)) if order.size else []
+    return adjusted
+
+
+def smallest_detectable(differences: ArrayLike, alpha: float = ALPHA, power: float = POWER) -> float:
+    """Return the true mean difference that a paired t test of this many studies would have found with chance `power`.
+
+    The spread is that of the given differences; NaN for fewer than two. Wilcoxon's test needs about 5 % more studies
+    where the differences are normal. Source: Cohen, Statistical Power Analysis (1988), ch. 2, with the exact
+    noncentral t distribution.
+    """
+    sample = _defined(differences)
+    if sample.size < 2:
+        return math.nan
+    freedom = sample.size - 1
+    critical = stats.t.ppf(1 - alpha / 2, freedom)
+    return float(special.nctdtrinc(freedom, 1 - power, critical) * sample.std(ddof=1) / math.sqrt(sample.size))
+
+
+def compare_pairs(scores: pd.DataFrame, alpha: float = ALPHA, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return a row for each pair of models, with the columns PAIR_COLUMNS.
+
+    `difference` is the mean of first − second over the studies where both are defined, `low` and `high` its interval
+    (`mean_interval`; for this pair alone), `p_holm` is corrected for all pairs of the table, `wins` counts the studies
+    in which the first scores higher. `detectable` is the smallest difference that would have been found at the level
+    `alpha` over the number of pairs, the strictest that Holm's correction asks for. `different` is true where
+    `p_holm` is below `alpha` and the interval leaves out zero.
+    """
+    pairs = list(combinations(scores.columns, 2))
+    rows = []
+    for first, second in pairs:
+        # Rounded, so that two means over seeds that differ by the order of summation are a tie.
+        differences = _defined((scores[first] - scores[second]).round(12))
+        signs = np.sign(differences)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "studies": differences.size,
+                "difference": differences.mean() if differences.size else math.nan,
+                **dict(zip(("low", "high"), mean_interval(differences, resamples=resamples), strict=True)),
+                "p": signed_rank_p(differences),
+                "wins": int((signs > 0).sum()),
+                "ties": int((signs == 0).sum()),
+                "losses": int((signs < 0).sum()),
+                "detectable": smallest_detectable(differences, alpha / len(pairs)),
+            }
+        )
+    table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
+    table["p_holm"] = holm(table["p"].astype(float))
+    table["different"] = (table["p_holm"] < alpha) & ((table["low"] > 0) | (table["high"] < 0))
+    return table
+
+
+def rank_distribution(scores: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return how often each model (row) takes each rank 1…k (column) when the studies are drawn anew with replacement.
+
+    Models are ranked by their mean over the studies that all of them have a score for; equal means share their ranks
+    by lot. Rows and columns sum to 1; with fewer common studies than `fewest_studies` all is NaN. The first column is
+    each model's chance to come first in another sample of studies like these.
+
+    Source: Wiesenfarth et al., Sci Rep 11:2369 (2021), doi:10.1038/s41598-021-82017-6.
+    """
+    ranks = range(1, scores.shape[1] + 1)
+    common = scores.dropna().to_numpy(dtype=float)
+    if len(common) < fewest_studies():
+        return pd.DataFrame(math.nan, index=scores.columns, columns=ranks)
+    rng = np.random.default_rng(SEED)
+    studies = common.shape[0]
+    weights = rng.multinomial(studies, np.full(studies, 1 / studies), size=resamples)
+    means = (weights @ common / studies).round(12)
+    order = np.lexsort((rng.random(means.shape), -means), axis=1)
+    shares = [np.bincount(order[:, rank - 1], minlength=len(ranks)) / resamples for rank in ranks]
+    return pd.DataFrame(np.transpose(shares), index=scores.columns, columns=ranks)
+
+
+def studies_needed(pairs: int, alpha: float = ALPHA) -> int:
+    """Return the smallest number of studies in which the signed-rank test can reach `alpha` after Holm's correction.
+
+    Its smallest two-sided p is 2^(1−n), which Holm multiplies by the number of pairs.
+    """
+    return math.floor(1 + math.log2(pairs / alpha)) + 1
+
+
+def conclusions(
+    scores: pd.DataFrame, pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return sentences that say what the scores show and what they do not; none calls a model best inside the noise.
+
+    `pairs` and `ranks` are those of `compare_pairs` and `rank_distribution` for `scores`, `labels` the models' names
+    in words.
+    """
+    common = scores.dropna()
+    if scores.shape[1] < 2:
+        return ("One model was evaluated, so there is nothing to compare it with.",)
+    needed = studies_needed(len(pairs))
+    if len(common) < needed:
+        return (
+            f"{_count(len(common), 'study', 'studies')} with a score for every model and "
+            f"{_count(len(pairs), 'comparison')}: no difference can be shown here, however large; "
+            f"that takes at least {needed} studies. The order of the means is no evidence for any model.",
+        )
+    leader = str(common.mean().idxmax())
+    shown = pairs[pairs["different"]].to_dict("records")
+    lower = {pair["second"] for pair in shown if pair["first"] == leader and pair["difference"] > 0}
+    lower |= {pair["first"] for pair in shown if pair["second"] == leader and pair["difference"] < 0}
+    beaten = [name for name in scores.columns if name in lower]
+    rivals = [name for name in scores.columns if name != leader and name not in lower]
+    return (*_verdict(leader, beaten, rivals, common, labels), *_caution(pairs, ranks, labels, len(common)))
+
+
+def _verdict(
+    leader: str, beaten: Sequence[str], rivals: Sequence[str], common: pd.DataFrame, labels: Mapping[str, str]
+) -> tuple[str, ...]:
+    name = f"{labels[leader]} ({common[leader].mean():.3f})"
+    lower = [labels[model] for model in beaten]
+    if not rivals:
+        return (f"{name} has a higher mean Dice than {_listed(lower)}; the difference from each is beyond chance.",)
+    first = (
+        f"No model can be called the best: the highest mean Dice, that of {name}, cannot be told apart from that of "
+        f"{_listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
+    )
+    return (first, f"{labels[leader]} does score higher than {_listed(lower)}, beyond chance.") if beaten else (first,)
+
+
+def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str], studies: int) -> tuple[str, ...]:
+    chances = ranks[1].sort_values(ascending=False, kind="stable")
+    often = [(labels[str(model)], f"in {100 * chance:.0f} %") for model, chance in chances.items() if chance >= 0.005]
+    shares = [
+        f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
+    ]
+    sentences = [f"Drawing the studies anew puts {_listed(shares)} of draws."]
+    unclear = pairs[~pairs["different"]]
+    if len(unclear):
+        low, high = unclear["detectable"].min(), unclear["detectable"].max()
+        size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
+        sentences.append(
+            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f} % to be found in "
+            f"{studies} studies: not being told apart is no proof of being equal."
+        )
+    return tuple(sentences)
+
+
+def _defined(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    return array[np.isfinite(array)]
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,191 @@
+"""A table for machines (csv, full precision) and for readers (md, tex, html, rounded), and the slices by subset."""
+
+import html
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lesionbench.files import atomic
+
+UNDEFINED = "–"
+SUBSETS = {"train": "Train", "validation": "Validation", "test": "Test"}
+PAPER_SLICES = {"train": (35, 1428), "validation": (5, 212), "test": (10, 409)}  # Table 3.1
+PAPER_PLANE = (
+    "The paper says that its slices are coronal, but its 2,049 slices are the axial ones of the 50 annotated studies. "
+    "Coronally they would be 25,600."
+)
+
+_TEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"${math_mode}$" for character, math_mode in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
+    "–": "--",
+    "\u00a0": "~",
+}
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color:#222}table{border-collapse:collapse;"
+    "border-block:2px solid #222;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;"
+    "padding-bottom:.5rem}th,td{padding:.3rem .6rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
+    "thead{border-bottom:1px solid #222}.text{text-align:left}p{max-width:46rem;font-size:.9rem;margin:.5rem 0}"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the data at full precision, the same rows as text with readable headers, and notes for the foot.
+
+    The first `words` columns of `shown` are words, the others numbers, which stand flush right.
+    """
+
+    title: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    words: int = 1
+
+
+def format_number(value: float, digits: int = 3, signed: bool = False) -> str:
+    """Return a number as text with `digits` decimals and a true minus sign; NaN and None as a dash."""
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    zero = float(text.replace(",", "")) == 0
+    return (text.lstrip("+-") if zero else text).replace("-", "−")
+
+
+def format_interval(low: float, high: float, digits: int = 3, signed: bool = False) -> str:
+    """Return "low–high", with signs "low to high", or a dash where there is no interval."""
+    if math.isnan(low) or math.isnan(high):
+        return UNDEFINED
+    return (" to " if signed else "–").join(format_number(end, digits, signed) for end in (low, high))
+
+
+def write_table(table: Table, paths: Iterable[str | Path]) -> None:
+    """Write a table to each path, in the format that its suffix names: .csv, .md, .tex or .html."""
+    for path in map(Path, paths):
+        with atomic(path) as temporary:
+            if path.suffix == ".csv":
+                table.data.to_csv(temporary, index=False, lineterminator="\n")
+            else:
+                temporary.write_text(_WRITERS[path.suffix](table, path.stem), encoding="utf-8")
+
+
+def _markdown(table: Table, _: str) -> str:
+    def pad(cell: str, column: int, fill: str = " ") -> str:
+        return cell.ljust(widths[column], fill) if column < table.words else cell.rjust(widths[column], fill)
+
+    cells = [[str(cell).replace("|", r"\|") for cell in row] for row in (table.shown.columns, *table.shown.to_numpy())]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    ruler = [pad(":" if column < table.words else "-:", column, "-") for column in range(len(widths))]
+    header, *body = [[pad(cell, column) for column, cell in enumerate(row)] for row in cells]
+    rows = [f"| {' | '.join(row)} |" for row in (header, ruler, *body)]
+    return "\n\n".join([f"**{table.title}**", "\n".join(rows), *table.notes]) + "\n"
+
+
+def _latex(table: Table, name: str) -> str:
+    columns = list(table.shown.columns)
+    layout = "l" * table.words + "r" * (len(columns) - table.words)
+    # Headers broken over lines keep the columns as narrow as their numbers, and so the whole table legible.
+    broken = [r" \\ ".join(map(_escape_tex, textwrap.wrap(name, 9, break_long_words=False))) for name in columns]
+    header = [
+        rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{name}\end{{tabular}}"
+        for side, name in zip(layout, broken, strict=True)
+    ]
+    body = [[_escape_tex(cell) for cell in cells] for cells in table.shown.to_numpy()]
+    lines = [
+        r"% needs \usepackage[utf8]{inputenc}, \usepackage{booktabs} and \usepackage{graphicx}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape_tex(table.title)}}}",
+        rf"\label{{tab:{name}}}",
+        r"\smallskip\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{layout}}}",
+        r"\toprule",
+        " & ".join(header) + r" \\",
+        r"\midrule",
+        *(" & ".join(cells) + r" \\" for cells in body),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        *(rf"\par\smallskip\parbox{{\linewidth}}{{{_escape_tex(note)}}}" for note in table.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _web_page(table: Table, _: str) -> str:
+    def row(cells: Sequence, tag: str) -> str:
+        kinds = [' class="text"' if position < table.words else "" for position in range(len(cells))]
+        return "".join(
+            f"<{tag}{kind}>{html.escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
+        )
+
+    title = html.escape(table.title)
+    body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in table.shown.to_numpy().tolist())
+    notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
+        f"<thead><tr>{row(list(table.shown.columns), 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+        f"{notes}\n</body>\n</html>\n"
+    )
+
+
+def _escape_tex(text: object) -> str:
+    return str(text).translate({ord(character): tex for character, tex in _TEX.items()})
+
+
+_WRITERS = {".md": _markdown, ".tex": _latex, ".html": _web_page}
+
+
+def slices_by_subset(
+    studies: pd.DataFrame, folds: Mapping[int, pd.DataFrame], plane: str, with_paper: bool = True
+) -> Table:
+    """Return the studies and slices of each subset: the paper's Table 3.1, for each fold.
+
+    `studies` has the columns study, axial_slices, coronal_slices and sagittal_slices; `folds` holds a frame (study,
+    subset) by the fold's number. The paper's counts stand beside the first fold's where there is no other.
+    """
+    blocks = []
+    for number, fold in folds.items():
+        rows = fold.merge(studies, on="study", validate="one_to_one")
+        counts = rows.groupby("subset").agg(
+            studies=("study", "size"), slices=(f"{plane}_slices", "sum"), axial_slices=("axial_slices", "sum")
+        )
+        counts = counts.reindex(list(SUBSETS), fill_value=0)
+        counts.insert(0, "fold", number)
+        if with_paper and len(folds) == 1:
+            counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSETS]
+        counts.loc["total"] = counts.sum().where(counts.columns != "fold", number)
+        blocks.append(counts.rename_axis("subset").reset_index())
+    data = pd.concat(blocks, ignore_index=True).astype({"axial_slices": int, "slices": int})
+    return Table(
+        "Studies and slices by subset",
+        data,
+        _show_subsets(data, plane, many=len(folds) > 1),
+        (PAPER_PLANE,) if "paper_slices" in data else (),
+        words=2 if len(folds) > 1 else 1,
+    )
+
+
+def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
+    headers = {
+        **({"fold": "Fold"} if many else {}),
+        "subset": "Subset",
+        "studies": "Studies",
+        "slices": f"Slices ({plane})",
+        **({"axial_slices": "Slices (axial)"} if plane != "axial" else {}),
+        "paper_studies": "Studies, paper",
+        "paper_slices": "Slices, paper",
+    }
+    shown = data[[column for column in headers if column in data]].rename(columns=headers)
+    names = {**SUBSETS, "total": "Total"}
+    return shown.apply(
+        lambda column: column.map(names if column.name == "Subset" else lambda count: format_number(count, 0))
+    )

@@ -1,0 +1,11 @@
+"""Draw the classes of the data set: Figure 3.1."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    import pandas as pd
+
+    from lesionbench.charts import class_pie
+    from lesionbench.figures import save_figure
+
+    save_figure(class_pie(pd.read_csv(snakemake.input.classes)), snakemake.output)

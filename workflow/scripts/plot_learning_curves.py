@@ -1,0 +1,11 @@
+"""Draw the losses and the validation Dice of all trainings over epochs."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from lesionbench.charts import learning_curves
+    from lesionbench.figures import save_figure
+    from lesionbench.scores import collect_scores
+
+    histories = collect_scores(snakemake.input.histories, snakemake.params.runs)
+    save_figure(learning_curves(histories, snakemake.params.labels), snakemake.output)

@@ -1,0 +1,20 @@
+"""Draw slices with the predictions of all models: Figures 10.1 and 10.2."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    import pandas as pd
+
+    from lesionbench.figures import save_figure
+    from lesionbench.panels import model_grid, read_views
+    from lesionbench.selection import listed_slices, varied_slices
+
+    scores = [pd.read_csv(path) for path in snakemake.input.slices]
+    every = pd.concat(scores)
+    wanted = snakemake.params.slices
+    picks = varied_slices(every) if wanted == "auto" else listed_slices(wanted, every)
+    views = read_views(picks, snakemake.input.stacks, snakemake.input.predictions, scores)
+    labels = list(snakemake.params.labels.values())
+    half = (len(views) + 1) // 2
+    save_figure(model_grid(views[:half], labels), snakemake.output.first)
+    save_figure(model_grid(views[half:], labels), snakemake.output.second)

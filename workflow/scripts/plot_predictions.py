@@ -1,0 +1,17 @@
+"""Draw ten slices with one model's prediction: Figures 6.2, 7.1, 8.3 and 9.3."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    import pandas as pd
+
+    from lesionbench.figures import save_figure
+    from lesionbench.panels import prediction_strip
+
+    figure = prediction_strip(
+        snakemake.input.stacks,
+        snakemake.input.predictions,
+        pd.read_csv(snakemake.input.slices),
+        snakemake.params.label,
+    )
+    save_figure(figure, snakemake.output)

@@ -1,0 +1,16 @@
+"""Cut one study into slices of the chosen plane."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from lesionbench.slices import save_stack, stack_slices
+    from lesionbench.volume import read_ct, read_mask
+
+    stack = stack_slices(
+        snakemake.wildcards.study,
+        read_ct(snakemake.input.ct),
+        read_mask(snakemake.input.mask),
+        snakemake.params.plane,
+        snakemake.params.hu_window,
+    )
+    save_stack(stack, snakemake.output[0])
