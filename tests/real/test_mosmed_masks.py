@@ -1,6 +1,7 @@
 """The fifty published masks of MosMedData and its registry of 1,110 studies, without any CT."""
 
 import pytest
+
 from lesionbench.dataset import find_studies
 from lesionbench.inventory import class_counts, inventory, read_registry
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lesionbench.slices import stack_slices
 from lesionbench.volume import PLANES, from_slices, read_ct, read_mask, to_slices, write_mask
 

@@ -6,9 +6,14 @@ import zipfile
 import pytest
 import torch
 
-from lesionbench.checkpoint import cpu_copy, load_state, remove_state, save_state, stop_on_signal
+from lesionbench.checkpoint import cpu_copy, load_state, remove_state, state_writer, stop_on_signal
 
 FINGERPRINT = {"training": {"batch_size": 8, "loss": "dice"}, "seed": 0, "code": "abc"}
+
+
+def save_state(path, **state):
+    with state_writer(path, FINGERPRINT) as save:
+        save(**state)
 
 
 @pytest.fixture
@@ -18,7 +23,7 @@ def path(tmp_path):
 
 def test_what_was_saved_is_found_again(path):
     weights = {"a": torch.arange(3.0), "b": torch.tensor(7)}
-    save_state(path, FINGERPRINT, weights=weights, history=[{"epoch": 1, "train_loss": 0.25}])
+    save_state(path, weights=weights, history=[{"epoch": 1, "train_loss": 0.25}])
     state = load_state(path, FINGERPRINT)
     assert torch.equal(state["weights"]["a"], weights["a"]) and state["weights"]["b"] == 7
     assert state["history"] == [{"epoch": 1, "train_loss": 0.25}]
@@ -30,12 +35,12 @@ def test_nothing_saved_is_nothing_found(path):
 
 def test_weights_that_are_the_best_are_written_once(path):
     weights = {"a": torch.zeros(100_000)}
-    save_state(path, FINGERPRINT, weights=weights, best_weights=weights)
+    save_state(path, weights=weights, best_weights=weights)
     assert path.stat().st_size < 1.5 * weights["a"].nbytes
 
 
 def test_another_training_s_state_is_left_and_the_difference_told(path, caplog):
-    save_state(path, FINGERPRINT, weights={})
+    save_state(path, weights={})
     other = FINGERPRINT | {"training": {"batch_size": 4, "loss": "dice"}, "code": "abd", "encoder": "vgg19"}
     with caplog.at_level(logging.INFO):
         assert load_state(path, other) is None
@@ -44,7 +49,7 @@ def test_another_training_s_state_is_left_and_the_difference_told(path, caplog):
 
 
 def _truncated(path):
-    save_state(path, FINGERPRINT, weights={"a": torch.zeros(1000)})
+    save_state(path, weights={"a": torch.zeros(1000)})
     path.write_bytes(path.read_bytes()[:-700])
 
 
@@ -82,12 +87,29 @@ def test_half_written_states_are_removed(path):
         assert not list(path.parent.iterdir())
 
 
-def test_a_copy_on_the_cpu_is_contiguous_and_does_not_change():
-    weight = torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    copy = cpu_copy({"weight": weight})["weight"]
-    assert copy.is_contiguous() and torch.equal(copy, weight)
-    weight.zero_()
-    assert copy.any()
+def test_the_last_state_is_the_one_that_stays(path):
+    with state_writer(path, FINGERPRINT) as save:
+        for epoch in range(5):
+            save(epoch=epoch)
+    assert load_state(path, FINGERPRINT)["epoch"] == 4
+
+
+def test_a_state_that_cannot_be_written_is_an_error(path):
+    path.mkdir()
+    with pytest.raises(OSError), state_writer(path, FINGERPRINT) as save:
+        save(epoch=1)
+
+
+def test_a_copy_of_an_optimizer_does_not_change():
+    weight = torch.ones(3, requires_grad=True)
+    optimizer = torch.optim.Adam([weight])
+    weight.sum().backward()
+    optimizer.step()
+    copy = cpu_copy(optimizer.state_dict())
+    assert copy["param_groups"] == optimizer.state_dict()["param_groups"]
+    moment = copy["state"][0]["exp_avg"].clone()
+    optimizer.step()
+    assert torch.equal(copy["state"][0]["exp_avg"], moment)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

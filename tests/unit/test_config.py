@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lesionbench.config import read_schema, resolve_config
 from lesionbench.errors import UserError
 

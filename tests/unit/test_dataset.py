@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+
 from lesionbench.dataset import Study, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 

@@ -1,4 +1,5 @@
 import pytest
+
 from lesionbench.errors import UserError
 from lesionbench.experiment import Run, plan_experiment, read_reference_results
 

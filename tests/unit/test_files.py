@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from lesionbench.files import atomic, sha256
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from lesionbench.dataset import find_studies
 from lesionbench.errors import UserError
 from lesionbench.files import sha256

@@ -4,8 +4,9 @@ import segmentation_models_pytorch as smp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lesionbench.loss import LOSSES, dice_ce_loss, dice_loss
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+from lesionbench.loss import LOSSES, dice_ce_loss, dice_loss
 
 
 def batch(seed: int, lesion: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lesionbench.errors import UserError
-from lesionbench.metrics import evaluate, evaluate_study, lesion_counts, surface_scores
-from lesionbench.volume import PLANES, Volume, write_mask
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
+
+from lesionbench.errors import UserError
+from lesionbench.metrics import evaluate, evaluate_study, lesion_counts, surface_scores
+from lesionbench.volume import PLANES, Volume, write_mask
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 2, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
 SPACING = np.array([0.5, 2, 5])

@@ -1,11 +1,12 @@
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import load_file, save_file
+from segmentation_models_pytorch.encoders import get_encoder
+
 from lesionbench.errors import UserError
 from lesionbench.models import ARCHITECTURES, CLASSIC_UNET, build_model, model_stride, parameter_count
 from lesionbench.unet import ClassicUNet
-from safetensors.torch import load_file, save_file
-from segmentation_models_pytorch.encoders import get_encoder
 
 PAPER = {
     CLASSIC_UNET: ({"architecture": CLASSIC_UNET}, 31_042_369),

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from lesionbench.dataset import find_studies, phantom_studies
 from lesionbench.inventory import read_registry
 from lesionbench.phantom import synthesise, write_phantom

@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from lesionbench.errors import UserError
 from lesionbench.slices import load_stack, save_stack, stack_shape, stack_slices
 from lesionbench.volume import PLANES, Volume, from_slices

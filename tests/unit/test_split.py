@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lesionbench.errors import UserError
 from lesionbench.split import SUBSETS, make_folds, read_split_file, write_fold
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from lesionbench.unet import ClassicUNet
 from torch import nn
+
+from lesionbench.unet import ClassicUNet
 
 
 def test_channels_double_to_1024_and_halve_back():

@@ -5,6 +5,7 @@ import logging
 import nibabel as nib
 import numpy as np
 import pytest
+
 from lesionbench.errors import UserError
 from lesionbench.volume import (
     PLANES,

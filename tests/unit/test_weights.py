@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants
+from segmentation_models_pytorch.encoders import encoders
+
 from lesionbench.errors import UserError
 from lesionbench.weights import fetch_encoder_weights
-from segmentation_models_pytorch.encoders import encoders
 
 SOURCE = encoders["resnet34"]["pretrained_settings"]["imagenet"]
 CONTENT = b"weights"

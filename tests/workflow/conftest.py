@@ -44,7 +44,7 @@ class Checkout:
         """Run Snakemake on two cores with the tiny experiment, changed by `config`; return all that it printed."""
         overlay = self.folder / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(merged(TINY, config or {}), sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", overlay.name, *arguments]
+        command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "2", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
         )

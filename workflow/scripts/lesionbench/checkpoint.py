@@ -6,6 +6,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,41 @@ from lesionbench.files import atomic
 logger = logging.getLogger(__name__)
 
 
-def cpu_copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a copy on the CPU that further training does not change, in the standard memory layout."""
-    return {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in weights.items()
-    }
+def cpu_copy(value: Any) -> Any:
+    """Return a state_dict with its tensors copied to the CPU, where further training does not change them."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: cpu_copy(item) for key, item in value.items()}
+    return [cpu_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def save_state(path: Path, fingerprint: Mapping[str, Any], **state: Any) -> None:
-    """Write a training's state, tensors and plain values; at each moment `path` is whole, the old or the new.
+@contextmanager
+def state_writer(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Callable[..., None]]:
+    """Yield a function that writes a training's state, CPU tensors and plain values, in the background.
 
-    A tensor that `state` holds twice (the last weights are the best) is written once.
+    Writing half a gigabyte may take as long as an epoch does on a fast GPU. A kill costs the same with and without: the
+    last epoch and the time of a write. The next call and the end of the block wait for the write under way. At each
+    moment `path` is whole, the old state or the new. A tensor that a state holds twice is written once.
     """
-    with atomic(path) as temporary:
-        torch.save({"fingerprint": fingerprint, **state}, temporary)
+    writes: list[Future[None]] = []
+
+    def write(state: Mapping[str, Any]) -> None:
+        with atomic(path) as temporary:
+            torch.save({"fingerprint": fingerprint, **state}, temporary)
+
+    def finish() -> None:
+        while writes:
+            writes.pop().result()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+
+        def save(**state: Any) -> None:
+            finish()
+            writes.append(thread.submit(write, state))
+
+        yield save
+        finish()
 
 
 def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:

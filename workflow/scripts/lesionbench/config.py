@@ -87,20 +87,21 @@ def _innermost(error: ValidationError) -> ValidationError:
 def _messages(error: ValidationError) -> Iterator[str]:
     """Yield what is wrong, at which key, and a line that would be right."""
     key = ".".join(map(str, error.absolute_path))
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    given: Any = error.instance
     if error.validator == "additionalProperties":
-        for name in sorted(set(error.instance) - set(schema.get("properties", {}))):
+        for name in sorted(set(given) - set(schema.get("properties", {}))):
             yield _unknown_key(key, name, schema["properties"])
         return
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
+        missing = next(name for name in schema["required"] if name not in given)
         rule = schema["properties"][missing]
         yield f"{key}: the key {missing} is missing. {rule.get('description', '')}\n  {_line(missing, rule)}"
         return
     name = key or "the configuration"
     last = next((part for part in reversed(error.absolute_path) if isinstance(part, str)), "")
     yield f"{name}: {_complaint(error)} {schema.get('description', '')}".rstrip() + (
-        f"\n  {_line(last, schema, error.instance)}" if last else ""
+        f"\n  {_line(last, schema, given)}" if last else ""
     )
 
 

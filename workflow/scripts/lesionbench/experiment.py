@@ -56,10 +56,7 @@ class Experiment:
         """All trainings, in the order of the tables."""
         settings = self.settings
         return [
-            Run(model, fold, seed)
-            for model in settings["compare"]
-            for fold in self.folds
-            for seed in settings["seeds"]
+            Run(model, fold, seed) for model in settings["compare"] for fold in self.folds for seed in settings["seeds"]
         ]
 
     def encoder_weights(self, model: str) -> list[str]:

@@ -27,7 +27,7 @@ def write_run(
     The weights hold nothing that differs between two equal trainings; times and the machine are in the record.
     """
     with atomic(folder / WEIGHTS) as temporary:
-        save_file(dict(weights), temporary, metadata={"format": "pt"})
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, {"format": "pt"})
     with atomic(folder / HISTORY) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()

@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lesionbench.augmentation import augment
 from lesionbench.batches import batches, generator, load_slices
-from lesionbench.checkpoint import cpu_copy, load_state, remove_state, save_state, stop_on_signal
+from lesionbench.checkpoint import cpu_copy, load_state, remove_state, state_writer, stop_on_signal
 from lesionbench.device import autocast, describe, explain_out_of_memory, hold_device, uses_bfloat16
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
@@ -60,6 +60,7 @@ def train(
         where the device is not there or its memory is too small, a study has no mask or a loss is not finite.
     """
     folder = Path(folder)
+    state_path = folder / STATE
     recipe = {
         "model": dict(model),
         "training": dict(training),
@@ -91,7 +92,7 @@ def train(
         history: list[dict[str, float]] = []
         best_weights: dict[str, Tensor] = {}
         resumed = 0
-        if state := load_state(folder / STATE, recipe):
+        if state := load_state(state_path, recipe):
             network.load_state_dict(state["weights"])
             optimizer.load_state_dict(state["optimizer"])
             history, best_weights, resumed = state["history"], state["best_weights"], state["resumed"] + 1
@@ -99,7 +100,7 @@ def train(
 
         total, done = training["max_epochs"] * len(train_set), len(history) * len(train_set)
         bar = tqdm(total=total, initial=done, unit=" slices", disable=None)  # None: only in a terminal
-        with bar, logging_redirect_tqdm(), stop_on_signal() as stop_if_asked:
+        with bar, logging_redirect_tqdm(), state_writer(state_path, recipe) as save, stop_on_signal() as stop_if_asked:
             while len(history) < training["max_epochs"] and patience_left(history, training["patience"]) > 0:
                 started, epoch = time.perf_counter(), len(history) + 1
                 # What is random depends on seed and epoch alone: a resumed epoch draws what an undisturbed one does.
@@ -140,13 +141,11 @@ def train(
                 weights = cpu_copy(network.state_dict())
                 if best_epoch(history) == epoch:
                     best_weights = weights
-                save_state(
-                    folder / STATE,
-                    fingerprint=recipe,
+                save(
                     weights=weights,
                     best_weights=best_weights,
-                    optimizer=optimizer.state_dict(),
-                    history=history,
+                    optimizer=cpu_copy(optimizer.state_dict()),
+                    history=history.copy(),
                     resumed=resumed,
                 )
                 report(bar, history, training, len(train_set))
@@ -163,7 +162,7 @@ def train(
             "device": describe(device),
         }
         write_run(folder, best_weights, history, record)
-        remove_state(folder / STATE)
+        remove_state(state_path)
 
 
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:

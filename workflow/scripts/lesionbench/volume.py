@@ -90,7 +90,7 @@ def read_ct(path: str | Path) -> Volume:
     of length 1 are dropped), holds NaN or infinity, or has a singular affine.
     """
     data, affine = _read(path)
-    with np.errstate(invalid="ignore"):  # what lies outside int16 comes out different, and is seen to
+    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
         whole = data.astype(np.int16, copy=False)
     return Volume(whole if (whole == data).all() else data.astype(np.float32), affine)
 

@@ -1,0 +1,68 @@
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lesionbench.cli import main
+from lesionbench.models import build_model
+from lesionbench.record import write_run
+
+MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
+RECORD = {
+    "model": MODEL,
+    "training": {"batch_size": 2, "precision": "float32"},
+    "preprocessing": {"plane": "coronal", "hu_window": [-1000, 1000], "hu_scale": 1000},
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a training whose network calls every voxel a lesion."""
+    network = build_model(MODEL)
+    weights = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    write_run(tmp_path / "run", weights, [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}], RECORD)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def scan(tmp_path):
+    affine = np.array([[0, -2.0, 0, 10], [3.0, 0, 0, -5], [0, 0, -4.0, 7], [0, 0, 0, 1]])
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(np.full((9, 11, 5), -800, np.int16), affine), path)
+    return path
+
+
+def test_the_mask_lies_on_the_scans_grid_and_its_volume_is_told(run, scan, tmp_path, capsys):
+    mask = tmp_path / "mask.nii.gz"
+    assert main(["segment", str(scan), str(mask), "--run", str(run), "--device", "cpu"]) == 0
+    image = nib.load(mask)
+    np.testing.assert_array_equal(image.affine, nib.load(scan).affine)
+    assert image.shape == (9, 11, 5) and np.asarray(image.dataobj).all()
+    assert f"{9 * 11 * 5 * 24 / 1000:.1f} ml" in capsys.readouterr().out
+
+
+def test_a_higher_threshold_finds_nothing(run, scan, tmp_path, capsys):
+    arguments = ["segment", str(scan), str(tmp_path / "mask.nii"), "--run", str(run), "--device", "cpu"]
+    assert main([*arguments, "--threshold", "0.6"]) == 0
+    assert "lesion of 0.0 ml" in capsys.readouterr().out
+
+
+def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, capsys):
+    shutil.rmtree(run)
+    for arguments, said in [
+        ([str(scan), str(tmp_path / "mask.nii.gz")], "run.json"),
+        ([str(scan), str(tmp_path / "mask.png")], "mask.png"),
+    ]:
+        assert main(["segment", *arguments, "--run", str(run), "--device", "cpu"]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("lesionbench: ") and said in error and "Traceback" not in error
+    assert not list(tmp_path.glob("mask*"))
+
+
+def test_weights_that_do_not_fit_the_record_are_told(run, scan, tmp_path, capsys):
+    save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
+    assert "do not fit" in capsys.readouterr().err

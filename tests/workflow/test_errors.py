@@ -1,0 +1,44 @@
+"""What a user sees after a mistake: one message, no traceback of ours, nothing written."""
+
+import pytest
+from conftest import copy_checkout
+
+pytestmark = pytest.mark.xdist_group("errors")
+
+
+@pytest.fixture(scope="module")
+def checkout(repository, tmp_path_factory):
+    return copy_checkout(repository, tmp_path_factory.mktemp("errors"))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"training": {"learnig_rate": 0.1}},
+            ["training.learnig_rate", "Did you mean learning_rate", "learning_rate: 0.0001"],
+        ),
+        ({"compare": []}, ["compare: the list is empty"]),
+        ({"dataset": {"phantom": None, "root": "data/none"}}, ["data/none", "mosmed.ai", "make demo"]),
+        ({"split": {"file": "none.csv"}}, ["split.file", "none.csv"]),
+        ({"dataset": {"phantom": {"studies": 3, "annotated": 9}}}, ["dataset.phantom", "annotated (9)"]),
+    ],
+)
+def test_a_wrong_configuration_stops_before_anything_runs(checkout, config, said):
+    output = checkout.snakemake(config=config, check=False)
+    for text in said:
+        assert text in output
+    assert not (checkout.folder / "results").exists()
+
+
+def test_without_data_the_plain_command_says_how_to_get_on(checkout):
+    (checkout.folder / "data").mkdir()
+    output = checkout.snakemake(config={"dataset": {"phantom": None, "root": "data"}}, check=False)
+    assert "mosmed.ai" in output and "make demo" in output
+
+
+def test_missing_weights_are_one_clear_sentence(checkout, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    output = checkout.snakemake("resources/weights/resnet18.safetensors", check=False)
+    assert "Cannot fetch the ImageNet weights of encoder resnet18" in output
+    assert "null to train from scratch" in output and "Traceback" not in output

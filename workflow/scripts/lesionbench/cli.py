@@ -1,0 +1,56 @@
+"""The command line: `lesionbench segment`."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lesionbench.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status: 0, or 1 after an error that the user can mend."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"lesionbench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _segment(options: argparse.Namespace) -> None:
+    from lesionbench.inference import load_run, segment  # here, because PyTorch takes seconds and --help does not
+
+    if not options.mask.name.endswith((".nii", ".nii.gz")):
+        raise UserError(f"{options.mask}: a mask is written as NIfTI. Give a name that ends with .nii.gz or .nii.")
+    volume = segment(load_run(options.run, options.device), options.scan, options.mask, options.threshold)
+    print(f"{options.mask}: lesion of {volume:.1f} ml")
+
+
+def _threshold(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lesionbench", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    segment = commands.add_parser(
+        "segment",
+        help="segment the lesions of one CT",
+        description="Segment the lesions of a chest CT with a trained model and print their volume. For research only.",
+    )
+    segment.add_argument("scan", type=Path, help="the CT, as NIfTI in Hounsfield units")
+    segment.add_argument("mask", type=Path, help="where to write the mask, on the grid of the scan (.nii.gz)")
+    segment.add_argument(
+        "--run", type=Path, required=True, help="folder of a training, as results/models/unet/fold-0/seed-0"
+    )
+    segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
+    segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
+    segment.set_defaults(command=_segment)
+    return parser
