@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from checkout import Checkout, copy_checkout
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -34,3 +35,11 @@ def test_data() -> Path:
 def test_weights() -> Path:
     """A real ImageNet encoder (MobileNetV2) in segmentation-models-pytorch's layout."""
     return _folder("LESIONBENCH_TEST_WEIGHTS", SHARED / "weights" / "mobilenet_v2.safetensors")
+
+
+@pytest.fixture(scope="session")
+def finished(repository, tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny experiment has run to its end. Tests only look at it, or undo what they change."""
+    checkout = copy_checkout(repository, tmp_path_factory.mktemp("finished"))
+    checkout.snakemake()
+    return checkout

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import TINY, copy_checkout
+from checkout import TINY, copy_checkout
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
+from checkout import TINY
 
 from lesionbench.cli import main
 

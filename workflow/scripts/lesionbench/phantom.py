@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from lesionbench.dataset import REGISTRY, Study, phantom_studies
 from lesionbench.files import atomic
-from lesionbench.volume import Volume, write_mask
+from lesionbench.volume import Volume, write_mask, write_volume
 
 FIELD_OF_VIEW = 360.0
 SLICE_SPACING = 8.0
@@ -75,7 +74,7 @@ def write_phantom(root: str | Path, phantom: Mapping) -> None:
     for study in tqdm(studies, unit="study", disable=None):
         assert study.ct and study.category  # a phantom's studies have both
         ct, mask = synthesise(study.name, study.category, phantom)
-        _write_ct(study.ct, ct)
+        write_volume(study.ct, ct.data, ct.affine)
         if study.mask:
             write_mask(study.mask, mask, ct.affine)
     _write_registry(Path(root, f"{REGISTRY}.csv"), studies)
@@ -252,15 +251,6 @@ def _ellipse(
 def _turn(x: np.ndarray, y: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return x * cosine - y * sine, x * sine + y * cosine
-
-
-def _write_ct(path: Path, ct: Volume) -> None:
-    image = nib.Nifti1Image(ct.data, ct.affine)
-    image.set_sform(ct.affine, code="scanner")
-    image.set_qform(ct.affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    with atomic(path) as temporary:
-        nib.save(image, temporary)
 
 
 def _write_registry(path: Path, studies: list[Study]) -> None:

@@ -117,8 +117,13 @@ def read_mask(path: str | Path) -> Volume:
 
 
 def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write a mask (i, j, k) as uint8 NIfTI with its affine in both sform and qform (scanner, mm)."""
-    image = nib.Nifti1Image(np.asarray(data, dtype=np.uint8), affine)
+    """Write a mask (i, j, k) as `write_volume` does, in uint8."""
+    write_volume(path, np.asarray(data, dtype=np.uint8), affine)
+
+
+def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
+    """Write an array (i, j, k) in its type as NIfTI with its affine in both sform and qform (scanner, mm)."""
+    image = nib.Nifti1Image(data, affine)
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")

@@ -1,4 +1,4 @@
-"""Copies of the checkout in which Snakemake runs as a user would run it."""
+"""Copies of the checkout in which Snakemake runs as a user would run it, and the smallest experiment."""
 
 import re
 import shutil
@@ -75,11 +75,3 @@ def copy_checkout(repository: Path, folder: Path) -> Checkout:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(repository / name, folder / name)
     return Checkout(folder)
-
-
-@pytest.fixture(scope="session")
-def finished(repository, tmp_path_factory) -> Checkout:
-    """A checkout in which the tiny experiment has run to its end. Tests only look at it, or undo what they change."""
-    checkout = copy_checkout(repository, tmp_path_factory.mktemp("finished"))
-    checkout.snakemake()
-    return checkout
