@@ -79,6 +79,21 @@ def test_the_order_of_keys_does_not_matter():
         ("compare", ["une"], ["compare: une", "Did you mean unet"]),
         ("compar", ["unet"], ["compar:", "Did you mean compare"]),
         ("models", {"unet": {"encoder": "resnet34"}}, ["models.unet", "architecture: classic-unet"]),
+        (
+            "models",
+            {"unet": {"label": "U"}},
+            ["models.unet: it needs either architecture or predictions", "predictions: "],
+        ),
+        (
+            "models",
+            {"unet": {"architecture": "Unet", "predictions": "masks"}},
+            ["models.unet: it needs either architecture or predictions, and not both", "architecture: classic-unet"],
+        ),
+        (
+            "models",
+            {"unet": {"predictions": "masks", "encoder": "vgg19"}},
+            ["models.unet", "encoder would have no effect", "predictions: masks"],
+        ),
         ("models", {"unet": {"architecture": "Unet"}}, ["models.unet", "encoder: resnet34"]),
         (
             "models",

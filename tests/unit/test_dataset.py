@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from lesionbench.dataset import Study, find_registry, find_studies, phantom_studies
+from lesionbench.dataset import Study, find_prediction, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 
 PHANTOM = {"studies": 14, "annotated": 10, "size": 64, "slices": [16, 22], "seed": 0}
@@ -108,3 +108,10 @@ def test_modules_read_while_parsing_need_the_standard_library_alone(module, repo
     scripts = repository / "workflow" / "scripts"
     output = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=True).stdout
     assert set(output.split()) <= {*sys.stdlib_module_names, "__main__", "lesionbench"}
+
+
+def test_a_prediction_is_named_as_its_study_or_as_a_reference_mask(tmp_path):
+    assert find_prediction(tmp_path, "study_0001") == tmp_path / "study_0001.nii.gz"
+    touch(tmp_path, "study_0001_mask.nii.gz", "study_0002_mask.nii.gz", "study_0002.nii.gz")
+    assert find_prediction(tmp_path, "study_0001") == tmp_path / "study_0001_mask.nii.gz"
+    assert find_prediction(tmp_path, "study_0002") == tmp_path / "study_0002.nii.gz"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from lesionbench.errors import UserError
@@ -40,6 +42,57 @@ def test_masks_without_ct_are_named(tmp_path):
     (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
     with pytest.raises(UserError, match=r"study_0255.*no CT"):
         plan_experiment(config(dataset={"root": str(tmp_path)}))
+
+
+def with_masks(folder, names, suffix=".nii.gz"):
+    folder.mkdir()
+    for name in names:
+        (folder / f"{name}{suffix}").touch()
+    return str(folder)
+
+
+def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
+    studies = [f"study_{number:04d}" for number in range(6)]
+    with_masks(tmp_path / "masks", studies, "_mask.nii.gz")
+    other = with_masks(tmp_path / "other", studies)
+    split = {"protocol": "cross-validation", "folds": 2}
+    experiment = plan_experiment(
+        config(
+            dataset={"root": str(tmp_path)},
+            models={**MODELS, "other": {"predictions": f"{other}/"}},
+            compare=["other"],
+            split=split,
+            seeds=[3, 1],
+        )
+    )
+    assert experiment.runs == [Run("other", 0, 3), Run("other", 1, 3)]
+    assert experiment.trained == experiment.trainings == []
+    assert experiment.predictions("other") == other
+    tested = [path for fold in experiment.folds for path in experiment.masks_from_elsewhere("other", fold)]
+    assert sorted(tested) == [f"{other}/{study}.nii.gz" for study in studies]
+
+
+def test_masks_from_elsewhere_stand_among_trained_models(tmp_path):
+    other = with_masks(tmp_path / "other", [f"study_{number:04d}" for number in range(1, 13)], "_mask.nii.gz")
+    experiment = plan_experiment(
+        config(models={**MODELS, "other": {"predictions": other}}, compare=["b", "other", "a"], seeds=[0, 1])
+    )
+    assert experiment.runs == [Run("b", 0, 0), Run("b", 0, 1), Run("other", 0, 0), Run("a", 0, 0), Run("a", 0, 1)]
+    assert experiment.trainings == [run for run in experiment.runs if run.model != "other"]
+    assert experiment.masks_from_elsewhere("a", 0) == []
+    assert [Path(path).name for path in experiment.masks_from_elsewhere("other", 0)] == [
+        f"{study}_mask.nii.gz" for study in experiment.folds[0].test
+    ]
+
+
+def test_a_missing_mask_is_named_with_its_model_and_path(tmp_path):
+    first, second = plan_experiment(config()).folds[0].test
+    other = with_masks(tmp_path / "other", [first])
+    with pytest.raises(UserError) as error:
+        plan_experiment(config(models={**MODELS, "other": {"predictions": other}}, compare=["a", "other"]))
+    said = str(error.value)
+    assert said.startswith(f"models.other.predictions: 1 of 2 test studies have no mask there ({second})")
+    assert f"{other}/{second}.nii.gz" in said
 
 
 def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):

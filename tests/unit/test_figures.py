@@ -12,13 +12,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from lesionbench.charts import class_pie, dice_by_model, dice_readings, learning_curves, pairwise_differences
+from lesionbench.charts import class_pie, learning_curves
 from lesionbench.comparison import make_tables
 from lesionbench.errors import UserError
 from lesionbench.figures import ORANGE, SKY, new_figure, save_figure
 from lesionbench.panels import example_slice, model_grid, prediction_strip, read_views
+from lesionbench.score_charts import (
+    dice_by_cost,
+    dice_by_model,
+    dice_readings,
+    pairwise_differences,
+    rank_stability,
+    volume_agreement,
+)
 from lesionbench.selection import KINDS, Pick, lesion_run, listed_slices, middle_study, varied_slices
 from lesionbench.slices import save_stack, stack_slices
+from lesionbench.statistics import limits_of_agreement, rank_distribution
 from lesionbench.volume import Volume, to_slices, write_mask
 
 LABELS = {"unet": "U-Net", "unet_mobilenet_v2": "U-Net with MobileNetV2 encoder"}
@@ -59,6 +68,23 @@ def tables_of(labels, studies):
     return {name: table.data for name, table in make_tables(by_study, by_slice, labels, reference, 100).items()}
 
 
+def ranks_of(labels, studies):
+    return rank_distribution(tables_of(labels, studies)["per_study"].set_index("study"), 100)
+
+
+def costs_of(labels):
+    numbers = range(1, len(labels) + 1)
+    data = {"model": list(labels), "label": list(labels.values())}
+    return pd.DataFrame({**data, "parameters": [7e6 * n for n in numbers], "gmacs": [200.0 / n for n in numbers]})
+
+
+def volumes_of(labels, studies):
+    """Reference volumes a study, and predicted ones with a column a model, in ml."""
+    rng = np.random.default_rng(0)
+    reference = pd.Series(rng.lognormal(4, 1, studies))
+    return reference, pd.DataFrame({model: reference * rng.lognormal(0, 0.3, studies) for model in labels})
+
+
 def histories_of(labels, seeds=1):
     rows = [
         {"model": model, "fold": 0, "seed": seed, "epoch": epoch, "train_loss": 1 / epoch,
@@ -92,6 +118,11 @@ def test_labels_of_the_pie_do_not_overlap(studies):
     assert not any(one.overlaps(other) for one, other in itertools.combinations(labels, 2))
 
 
+def test_the_pie_shows_studies_of_unknown_category():
+    figure = class_pie(pd.concat([CLASSES, pd.DataFrame({"category": ["unknown"], "studies": [50]})]))
+    assert "unknown\n50 (4.3 %)" in [item.get_text() for item, _ in texts(figure)]
+
+
 def test_the_pie_gives_counts_and_shares():
     written = [item.get_text() for item, _ in texts(class_pie(CLASSES))]
     assert "CT-4\n2 (0.2 %)" in written
@@ -106,6 +137,9 @@ def test_charts_are_legible_for_any_number_of_models(labels):
     assert_legible(dice_by_model(tables["comparison"], tables["per_study"].set_index("study")))
     assert_legible(pairwise_differences(tables["pairwise"]))
     assert_legible(dice_readings(tables["readings"]))
+    assert_legible(rank_stability(ranks_of(labels, 12), labels))
+    assert_legible(volume_agreement(*volumes_of(labels, 12), labels))
+    assert_legible(dice_by_cost(tables["comparison"], costs_of(labels)))
 
 
 def test_charts_stand_two_studies_without_an_interval():
@@ -113,6 +147,42 @@ def test_charts_stand_two_studies_without_an_interval():
     figure = dice_by_model(tables["comparison"], tables["per_study"].set_index("study"))
     assert "mean" in [item.get_text() for item, _ in texts(figure)]
     assert_legible(pairwise_differences(tables["pairwise"]))
+    assert_legible(dice_by_cost(tables["comparison"], costs_of(LABELS)))
+    for figure in (rank_stability(ranks_of(LABELS, 2), LABELS), volume_agreement(*volumes_of(LABELS, 2), LABELS)):
+        assert_legible(figure)
+        assert not any("nan" in item.get_text() for item, _ in texts(figure))
+
+
+def test_ranks_are_written_as_shares_and_small_ones_left_out():
+    ranks = pd.DataFrame([[0.996, 0.004], [0.004, 0.996]], index=list(LABELS), columns=[1, 2])
+    figure = rank_stability(ranks, LABELS)
+    cells = [item.get_text() for item in figure.axes[0].texts]
+    assert cells == ["100", "100"]
+    models = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert models == list(LABELS.values()) and figure.axes[0].yaxis_inverted()
+
+
+def test_volumes_show_every_study_with_mean_difference_and_limits():
+    reference, predicted = volumes_of(MANY, 20)
+    panels = volume_agreement(reference, predicted, MANY).axes
+    for axes, (model, label) in zip(panels, MANY.items(), strict=False):
+        dots = next(line for line in axes.lines if line.get_linestyle() == "None").get_xydata()
+        assert sorted(dots[:, 1]) == pytest.approx(sorted(predicted[model] - reference))
+        assert dots[:, 0].max() <= axes.get_xlim()[1] and dots[:, 0].min() >= 0
+        levels = [
+            line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1 and len(line.get_ydata()) == 2
+        ]
+        assert levels[1:] == pytest.approx(limits_of_agreement(predicted[model] - reference))
+        assert axes.get_title().startswith(label[:6])
+
+
+def test_cost_shows_only_models_whose_cost_is_known():
+    comparison = tables_of(LABELS, studies=12)["comparison"]
+    costs = costs_of({"unet": "U-Net"})
+    left, right = dice_by_cost(comparison, costs).axes
+    dots = [axes.containers[0].lines[0].get_xydata().tolist() for axes in (left, right)]
+    mean = comparison.set_index("model").loc["unet", "mean_dice"]
+    assert [len(left.containers), dots] == [1, [[[7, mean]], [[200, mean]]]]
 
 
 def test_the_best_epoch_is_the_one_of_lowest_validation_loss():

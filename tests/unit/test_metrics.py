@@ -61,6 +61,8 @@ def test_scores_of_a_case_done_by_hand():
         "lesions_found": 1,
         "lesions_missed": 0,
         "lesions_false": 0,
+        "false_slices": 0,
+        "false_slices_ml": 0,
     }
     assert list(scores) == list(expected) and scores == pytest.approx(expected)
 
@@ -128,10 +130,20 @@ def test_what_is_undefined_is_nan(reference, prediction, dice, precision, recall
 def test_slices_are_scored_from_foot_to_head():
     reference, prediction = np.zeros((2, 2, 2, 4), dtype=bool)
     reference[0, :, 1] = prediction[0, 0, 1] = prediction[1, 1, 2] = reference[0, 0, 3] = True
-    _, slices = score(reference, prediction)
+    scores, slices = score(reference, prediction)
     expected = [[0, 0, 0, math.nan], [1, 2, 1, 2 / 3], [2, 0, 1, 0], [3, 1, 0, 0]]
     columns = ["slice", "reference_voxels", "predicted_voxels", "dice"]
     assert same_rows(slices, [dict(zip(columns, row, strict=True)) for row in expected])
+    assert [scores["false_slices"], scores["false_slices_ml"]] == pytest.approx([1, 0.005])
+
+
+def test_which_slices_are_false_depends_on_the_plane():
+    reference, prediction = np.zeros((2, 2, 3, 4), dtype=bool)
+    reference[0, 0, 0] = True
+    prediction[0, 1, :3] = True
+    found = [score(reference, prediction, plane)[0] for plane in PLANES]
+    assert [scores["false_slices"] for scores in found] == [2, 1, 0]
+    assert [scores["false_slices_ml"] for scores in found] == pytest.approx([0.010, 0.015, 0])
 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
@@ -185,6 +197,8 @@ def plain_scores(reference, prediction):
         "lesions_found": sum(found),
         "lesions_missed": len(found) - sum(found),
         "lesions_false": len(right) - sum(right),
+        "false_slices": len({k for _, _, k in b} - {k for _, _, k in a}),
+        "false_slices_ml": sum(k not in {k for _, _, k in a} for _, _, k in b) * 0.005,
     }
 
 

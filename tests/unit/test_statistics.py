@@ -14,6 +14,7 @@ from lesionbench.statistics import (
     conclusions,
     fewest_studies,
     holm,
+    limits_of_agreement,
     mean_interval,
     rank_distribution,
     signed_rank_p,
@@ -71,6 +72,17 @@ def test_signed_rank_p_by_hand():
     assert signed_rank_p([-1, 2, 3, 4, 5, 6]) == pytest.approx(4 / 2**6)
     assert signed_rank_p([0, 0, 0]) == 1
     assert math.isnan(signed_rank_p([]))
+
+
+def test_limits_of_agreement_hold_95_percent_of_normal_differences():
+    assert limits_of_agreement([-1, 1] * 3) == pytest.approx(
+        (0, -1.959964 * math.sqrt(6 / 5), 1.959964 * math.sqrt(6 / 5))
+    )
+    differences = np.random.default_rng(0).normal(2, 3, 20_000)
+    mean, low, high = limits_of_agreement(differences)
+    assert mean == pytest.approx(2, abs=0.1)
+    assert np.mean((differences > low) & (differences < high)) == pytest.approx(0.95, abs=0.005)
+    assert np.isnan(limits_of_agreement([1, 2, 3, 4, 5, math.nan])).all()
 
 
 def test_holm_by_hand():

@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from lesionbench.errors import UserError
 from lesionbench.experiment import plan_experiment, read_reference_results
+from lesionbench.files import sha256
 from lesionbench.provenance import code_digest, prefer_this_checkout
 
 prefer_this_checkout()
@@ -58,14 +59,31 @@ def references(wildcards):
     return [str(experiment.studies[name].mask) for name in test_studies(wildcards)]
 
 
+def masks_of(model, run):
+    """The folder of a model's masks: what `predict` makes, or one that was made elsewhere."""
+    folder = experiment.predictions(model)
+    # Other files may come and go in a folder from elsewhere: what counts is `masks_from_elsewhere`.
+    return ancient(folder) if folder else f"<results>/predictions/{model}/{run}"
+
+
+def predictions(wildcards):
+    """The folder of the masks to score."""
+    return masks_of(wildcards.model, f"fold-{wildcards.fold}/seed-{wildcards.seed}")
+
+
+def masks_from_elsewhere(wildcards):
+    """The files of those masks that belong to the job's test studies."""
+    return experiment.masks_from_elsewhere(wildcards.model, int(wildcards.fold))
+
+
 def encoder_weights(wildcards):
     """The file of pretrained encoder weights that a model starts from, if any."""
     return experiment.encoder_weights(wildcards.model)
 
 
-def of_runs(pattern):
-    """`pattern` filled in for every run of the experiment."""
-    return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in experiment.runs]
+def of_runs(pattern, runs=experiment.runs):
+    """`pattern` filled in for every run of the experiment, or for some."""
+    return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
 
 
 def network(wildcards):
@@ -74,12 +92,19 @@ def network(wildcards):
     return {key: value for key, value in entry.items() if key not in ("training", "label")}
 
 
+def configuration():
+    """What the numbers of the experiment depend on: the settings without figures, folders and models left aside."""
+    used = {model: settings["models"][model] for model in settings["compare"]}
+    return {key: value for key, value in settings.items() if key not in ("figures", "pathvars")} | {"models": used}
+
+
 def metric_settings(wildcards):
     """What the scores of a prediction depend on; the threshold has already made the prediction."""
     return {key: settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
 
 
 labels = {model: experiment.label(model) for model in settings["compare"]}
+trained_labels = {model: labels[model] for model in experiment.trained}
 tested = sorted({study for fold in experiment.folds.values() for study in fold.test})
 first_fold = min(experiment.folds)
 # The run of each model whose predictions the figures of slices show.
@@ -90,31 +115,42 @@ shown_stacks = collect("<results>/slices/{study}.npz", study=experiment.folds[fi
 def table(name, category):
     """The files of a table; the report shows the page."""
     page = report(
-        f"<results>/tables/{name}.html", caption=f"../report/{name}.rst", category=category, labels={"table": name}
+        f"<results>/tables/{name}.html",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"result": f"Table: {name.replace('_', ' ')}"},
     )
     return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
 
 
-def figure(name, category, caption=None, **labels):
-    """The files of a figure, one a format; the report shows the first."""
+def figure(name, category, caption=None, labels=None):
+    """The files of a figure, one a format; the report shows the first, under its name or other labels."""
     first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
     caption = f"../report/{caption or name}.rst"
-    return [report(first, caption=caption, category=category, labels=labels or {"figure": name}), *others]
+    labels = labels or {"result": f"Figure: {name.replace('_', ' ')}"}
+    return [report(first, caption=caption, category=category, labels=labels), *others]
 
 
 def targets():
     """What the workflow makes in the end."""
-    several = [rules.plot_pairwise_differences.output] if len(labels) > 1 else []
+    shown = [experiment.studies[name] for name in experiment.folds[first_fold].test]
+    with_ct = [
+        rules.plot_example_slice.output,
+        collect(rules.plot_predictions.output, model=labels),
+        rules.plot_model_grid.output,
+    ]
+    of_trainings = [rules.plot_learning_curves.output, rules.compare_cost.output, rules.plot_dice_by_cost.output]
+    of_several = [rules.plot_pairwise_differences.output, rules.plot_rank_stability.output]
     return [
+        rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
         rules.compare.output,
         rules.plot_class_pie.output,
-        rules.plot_example_slice.output,
-        rules.plot_learning_curves.output,
-        collect(rules.plot_predictions.output, model=labels),
-        rules.plot_model_grid.output,
         rules.plot_dice_by_model.output,
-        *several,
         rules.plot_dice_readings.output,
+        rules.plot_volume_agreement.output,
+        with_ct if all(study.ct for study in shown) else [],
+        of_trainings if experiment.trained else [],
+        of_several if len(labels) > 1 else [],
     ]

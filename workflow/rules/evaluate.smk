@@ -26,7 +26,8 @@ rule predict:
 
 rule evaluate:
     input:
-        predictions="<results>/predictions/{model}/fold-{fold}/seed-{seed}",
+        predictions=predictions,
+        masks=masks_from_elsewhere,
         references=references,
     output:
         studies="<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",

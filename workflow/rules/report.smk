@@ -49,6 +49,30 @@ rule compare:
         "../scripts/compare.py"
 
 
+rule compare_cost:
+    input:
+        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
+        predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.trainings),
+        stacks=collect("<results>/slices/{study}.npz", study=experiment.annotated),
+    output:
+        table("cost", "Comparison"),
+    log:
+        "<logs>/compare_cost.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        runs=[list(run) for run in experiment.trainings],
+        labels=trained_labels,
+        code=code_digest("compare_cost"),
+    message:
+        "Comparing the cost of the models"
+    script:
+        "../scripts/compare_cost.py"
+
+
 rule plot_class_pie:
     input:
         classes="<results>/dataset/classes.csv",
@@ -85,7 +109,7 @@ rule plot_example_slice:
 
 rule plot_learning_curves:
     input:
-        histories=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv"),
+        histories=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     output:
         figure("learning_curves", "Training"),
     log:
@@ -93,8 +117,8 @@ rule plot_learning_curves:
     conda:
         "../../envs/report.yaml"
     params:
-        runs=[list(run) for run in experiment.runs],
-        labels=labels,
+        runs=[list(run) for run in experiment.trainings],
+        labels=trained_labels,
         code=code_digest("plot_learning_curves"),
     message:
         "Drawing the learning curves"
@@ -105,10 +129,15 @@ rule plot_learning_curves:
 rule plot_predictions:
     input:
         stacks=shown_stacks,
-        predictions=f"<results>/predictions/{{model}}/{shown}",
+        predictions=lambda wildcards: masks_of(wildcards.model, shown),
         slices=f"<results>/metrics/{{model}}/{shown}/slices.csv",
     output:
-        figure("predictions/{model}", "Predictions", caption="predictions", model="{model}"),
+        figure(
+            "predictions/{model}",
+            "Predictions",
+            caption="predictions",
+            labels=lambda wildcards: {"model": labels[wildcards.model]},
+        ),
     log:
         "<logs>/plot_predictions/{model}.log",
     conda:
@@ -125,11 +154,11 @@ rule plot_predictions:
 rule plot_model_grid:
     input:
         stacks=shown_stacks,
-        predictions=collect(f"<results>/predictions/{{model}}/{shown}", model=labels),
+        predictions=[masks_of(model, shown) for model in labels],
         slices=collect(f"<results>/metrics/{{model}}/{shown}/slices.csv", model=labels),
     output:
-        first=figure("model_grid_1", "Predictions", caption="model_grid"),
-        second=figure("model_grid_2", "Predictions", caption="model_grid"),
+        first=figure("model_grid_1", "Predictions", caption="model_grid", labels={"model": "All models, 1 of 2"}),
+        second=figure("model_grid_2", "Predictions", caption="model_grid", labels={"model": "All models, 2 of 2"}),
     log:
         "<logs>/plot_model_grid.log",
     conda:
@@ -183,6 +212,68 @@ rule plot_pairwise_differences:
         "../scripts/plot_pairwise_differences.py"
 
 
+rule plot_rank_stability:
+    input:
+        per_study="<results>/tables/per_study.csv",
+    output:
+        figure("rank_stability", "Comparison"),
+    log:
+        "<logs>/plot_rank_stability.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        labels=labels,
+        resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_rank_stability"),
+    message:
+        "Drawing how stable the ranks are"
+    script:
+        "../scripts/plot_rank_stability.py"
+
+
+rule plot_volume_agreement:
+    input:
+        metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
+    output:
+        figure("volume_agreement", "Comparison"),
+    log:
+        "<logs>/plot_volume_agreement.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        runs=[list(run) for run in experiment.runs],
+        labels=labels,
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_volume_agreement"),
+    message:
+        "Drawing the agreement of lesion volumes"
+    script:
+        "../scripts/plot_volume_agreement.py"
+
+
+rule plot_dice_by_cost:
+    input:
+        comparison="<results>/tables/comparison.csv",
+        cost="<results>/tables/cost.csv",
+    output:
+        figure("dice_by_cost", "Comparison"),
+    log:
+        "<logs>/plot_dice_by_cost.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        studies=len(tested),
+        seeds=lookup(within=settings, dpath="seeds"),
+        code=code_digest("plot_dice_by_cost"),
+    message:
+        "Drawing Dice over cost"
+    script:
+        "../scripts/plot_dice_by_cost.py"
+
+
 rule plot_dice_readings:
     input:
         readings="<results>/tables/readings.csv",
@@ -200,3 +291,36 @@ rule plot_dice_readings:
         "Drawing the readings of mean Dice"
     script:
         "../scripts/plot_dice_readings.py"
+
+
+rule summary:
+    input:
+        studies="<results>/dataset/studies.csv",
+        splits=collect("<results>/splits/fold-{fold}.csv", fold=experiment.folds),
+        slices="<results>/tables/slices_by_subset.csv",
+        comparison="<results>/tables/comparison.csv",
+        pairwise="<results>/tables/pairwise.csv",
+        per_study="<results>/tables/per_study.csv",
+        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
+        weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
+    output:
+        report(
+            "<results>/summary.html",
+            caption="../report/summary.rst",
+            category="At a glance",
+            labels={"result": "Summary"},
+        ),
+    log:
+        "<logs>/summary.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        config=configuration(),
+        labels=labels,
+        trainings=[list(run) for run in experiment.trainings],
+        template=sha256(Path(workflow.basedir, "workflow", "report", "summary.html.jinja")),
+        code=code_digest("summary"),
+    message:
+        "Writing the summary"
+    script:
+        "../scripts/summary.py"

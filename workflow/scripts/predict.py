@@ -1,17 +1,25 @@
-"""Predict the test studies of one run, each as a mask on its CT's grid."""
+"""Predict the test studies of one run, each as a mask on its CT's grid, and write down how long each takes."""
 
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    import csv
     from pathlib import Path
+    from time import perf_counter
 
+    from lesionbench.files import atomic
     from lesionbench.inference import load_run, write_prediction
     from lesionbench.logs import logger
     from lesionbench.slices import load_stack
 
+    folder = Path(snakemake.output[0])
     predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
+    rows = []
     for path in snakemake.input.stacks:
+        started = perf_counter()
         stack = load_stack(path)
-        mask = Path(snakemake.output[0]) / f"{stack.study}.nii.gz"
-        volume = write_prediction(predictor, stack, snakemake.params.threshold, mask)
+        volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
+        rows.append((stack.study, f"{perf_counter() - started:.4f}"))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
+    with atomic(folder / "seconds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("study", "seconds"), *rows])

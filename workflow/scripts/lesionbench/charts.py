@@ -1,7 +1,7 @@
-"""The charts: classes of the data set, learning curves, and scores of the models."""
+"""Charts of the data and of the trainings: classes, learning curves."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -12,25 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lesionbench.figures import (
-    BLUE,
-    COLUMN,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PAGE,
-    PALE,
-    PURPLE,
-    VERMILLION,
-    hide_axes,
-    new_figure,
-)
-from lesionbench.scores import READINGS
-from lesionbench.tables import format_number
+from lesionbench.figures import BLUE, COLUMN, GREEN, GREY, INK, PAGE, PALE, VERMILLION, new_figure
 
-_CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B"]  # light to dark as involvement grows
-_MOST_PAIRS = 28
+# Light to dark as involvement grows, and grey for a study of unknown category.
+_CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B", PALE]
 
 
 def class_pie(classes: pd.DataFrame) -> Figure:
@@ -121,99 +106,3 @@ def _draw_runs(upper: Axes, lower: Axes, histories: pd.DataFrame) -> None:
         best = run.iloc[run["validation_loss"].argmin()]
         for axes, column in ((upper, "validation_loss"), (lower, "validation_dice")):
             axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3)
-
-
-def dice_by_model(comparison: pd.DataFrame, dice: pd.DataFrame) -> Figure:
-    """Draw the Dice of every study by every model, a thin line a study, with mean and interval of each model.
-
-    `comparison` is the comparison table's data, `dice` has a row a study and a column a model. An upright bar
-    marks the paper's mean where the table has one.
-    """
-    rows = np.arange(len(comparison))
-    figure = new_figure(PAGE * 0.75, 0.9 + 0.55 * len(rows))
-    axes = figure.add_subplot()
-    scores = dice[comparison["model"]].to_numpy()
-    axes.plot(scores.T, rows, color=GREY, linewidth=0.5, alpha=0.6, zorder=1)
-    axes.plot(scores.T, rows, "o", color=GREY, markersize=2.5, alpha=0.8, zorder=2)
-    axes.plot([], [], "o-", color=GREY, linewidth=0.5, markersize=2.5, label=f"a study (n = {len(dice)})")
-    means = comparison["mean_dice"]
-    spans = np.abs(comparison[["mean_low", "mean_high"]].to_numpy() - means.to_numpy()[:, None]).T
-    label = "mean, 95 % interval" if np.isfinite(spans).any() else "mean"
-    below = rows + 0.22
-    axes.errorbar(means, below, xerr=spans, fmt="s", color=BLUE, markersize=5, capsize=3, label=label)
-    if comparison["paper_mean_dice"].notna().any():
-        tick: dict[str, Any] = {"markersize": 13, "markeredgewidth": 1.8, "zorder": 5, "linestyle": ""}
-        axes.plot(comparison["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
-    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
-    axes.set_yticks(rows, comparison["label"])
-    axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def pairwise_differences(pairs: pd.DataFrame) -> Figure:
-    """Draw the mean difference in Dice of each pair of models with its interval: a forest plot.
-
-    `pairs` is the pairwise table's data. Of more than 28 pairs only those with the model of the highest mean are drawn.
-    """
-    if len(pairs) > _MOST_PAIRS:
-        gains = pd.concat([pairs.set_index("first")["difference"], -pairs.set_index("second")["difference"]])
-        leader = gains.groupby(level=0).mean().idxmax()
-        pairs = pairs[(pairs["first"] == leader) | (pairs["second"] == leader)]
-    rows = np.arange(len(pairs))
-    figure = new_figure(PAGE, 1.0 + 0.26 * len(rows))
-    axes = figure.add_subplot()
-    if not len(rows):
-        axes.text(0.5, 0.5, "One model: there is nothing to compare.", ha="center", va="center")
-        hide_axes(axes)
-        return figure
-    axes.axvline(0, color=INK, linewidth=0.8)
-    for row, pair in enumerate(pairs.to_dict("records")):
-        colour, mark = (BLUE, "s") if pair["different"] else (GREY, "o")
-        axes.plot([pair["low"], pair["high"]], [row, row], color=colour, linewidth=1.5)
-        axes.plot(pair["difference"], row, mark, color=colour, markersize=5)
-        counts = f"{pair['wins']}/{pair['ties']}/{pair['losses']}"
-        _write_beside(axes, row, format_number(pair["difference"], signed=True), counts)
-    _write_beside(axes, -0.9, "mean", "wins/ties/losses")
-    axes.margins(x=0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Difference in mean Dice, 95 % interval")
-    axes.set_yticks(rows, pairs["first_label"] + " − " + pairs["second_label"])
-    axes.grid(axis="y", visible=False)
-    axes.plot([], [], "s-", color=BLUE, markersize=5, label="told apart (Holm)")
-    axes.plot([], [], "o-", color=GREY, markersize=5, label="not told apart")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
-
-
-def _write_beside(axes: Axes, row: float, *columns: str) -> None:
-    for number, text in enumerate(columns):
-        place: dict[str, Any] = {
-            "xycoords": ("axes fraction", "data"),
-            "xytext": (34 * number + 6, 0),
-            "textcoords": "offset points",
-        }
-        axes.annotate(text, (1, row), va="center", fontsize=7, annotation_clip=False, **place)
-
-
-def dice_readings(readings: pd.DataFrame) -> Figure:
-    """Draw each model's mean Dice under each reading of the term; `readings` is that table's data."""
-    rows = np.arange(len(READINGS))
-    figure = new_figure(PAGE * 0.75, 1.3 + 0.4 * len(readings))
-    axes = figure.add_subplot()
-    shifts = np.linspace(-0.32, 0.32, len(readings)) if len(readings) > 1 else [0]
-    marks = _marks(len(readings))
-    for shift, (colour, mark), model in zip(shifts, marks, readings.to_dict("records"), strict=True):
-        means = [model[reading] for reading in READINGS]
-        axes.plot(means, rows + shift, mark, color=colour, markersize=5, linestyle="", label=model["label"])
-    axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
-    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
-    axes.set_yticks(rows, [text[0].upper() + text[1:] for text in READINGS.values()])
-    axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
-
-
-def _marks(count: int) -> Sequence[tuple[str, str]]:
-    colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
-    return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]

@@ -30,6 +30,8 @@ METRICS = {
     "lesions_found": ("Found", 1),
     "lesions_missed": ("Missed", 1),
     "lesions_false": ("False", 1),
+    "false_slices": ("False slices", 1),
+    "false_slices_ml": ("False slices (ml)", 1),
 }
 
 
@@ -100,10 +102,11 @@ def comparison(
             }
         )
     data = pd.DataFrame(rows)
-    return Table("Comparison of the models", data, _show_comparison(data), (*verdict, *_comparison_notes(data)))
+    return Table("Comparison of the models", data, show_comparison(data), (*verdict, *comparison_notes(data)))
 
 
-def _show_comparison(data: pd.DataFrame) -> pd.DataFrame:
+def show_comparison(data: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparison as text, with readable headers: the columns that have anything to say."""
     shown: dict[str, Any] = {
         "Model": data["label"],
         "Mean Dice": data["mean_dice"].map(format_number),
@@ -131,7 +134,8 @@ def _show_comparison(data: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def _comparison_notes(data: pd.DataFrame) -> list[str]:
+def comparison_notes(data: pd.DataFrame) -> list[str]:
+    """Return how the comparison is to be read."""
     notes = [
         "Dice per study, on the whole volume, averaged over seeds first; interval: BCa bootstrap over studies; "
         "ranked first: share of resamples of the studies in which the model has the highest mean."

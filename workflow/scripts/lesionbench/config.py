@@ -29,7 +29,7 @@ def read_schema() -> dict[str, Any]:
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked copy of `config` in which every key has its value, in an order of its own.
 
-    Each model of `compare` gets its whole training recipe: `training` with its own overrides. Mappings are sorted by
+    Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
     key, so that moving a line in a YAML file changes no job's parameters.
 
     Raises
@@ -45,14 +45,15 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     resolved = _with_defaults(deepcopy(dict(config)), schema)
     _check_models(resolved)
     for model in resolved["models"].values():
-        model["training"] = {**resolved["training"], **model.get("training", {})}
+        if "architecture" in model:
+            model["training"] = {**resolved["training"], **model.get("training", {})}
     return _sorted(resolved)
 
 
 def _check_models(config: Mapping[str, Any]) -> None:
     if not config.get("compare"):
         raise UserError(
-            "compare: no model is listed, so there is nothing to train. Write, for example:\n  compare: [unet]"
+            "compare: no model is listed, so there is nothing to compare. Write, for example:\n  compare: [unet]"
         )
     for name in config["compare"]:
         if name not in config["models"]:
@@ -62,13 +63,7 @@ def _check_models(config: Mapping[str, Any]) -> None:
                 f"compare: {name} is not in `models`.{hint} Add it there, for example:\n"
                 f"  models:\n    {name}: {{architecture: Unet, encoder: resnet34, encoder_weights: imagenet}}"
             )
-        model = config["models"][name]
-        needs_encoder = model["architecture"] != "classic-unet" or model.get("encoder_weights")
-        if needs_encoder and "encoder" not in model:
-            raise UserError(
-                f"models.{name}: {model['architecture']} with encoder weights {model.get('encoder_weights')} needs an "
-                "encoder. Write, for example:\n  architecture: Unet\n  encoder: resnet34"
-            )
+        _check_model(name, config["models"][name])
     low, high = config["preprocessing"]["hu_window"]
     if low >= high:
         raise UserError(
@@ -77,9 +72,24 @@ def _check_models(config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_model(name: str, model: Mapping[str, Any]) -> None:
+    idle = sorted(model.keys() - {"label", "predictions"})
+    if "predictions" in model and idle:
+        raise UserError(
+            f"models.{name}: its masks are taken as they are, so {', '.join(idle)} would have no effect. Leave only:\n"
+            f"  predictions: {model['predictions']}"
+        )
+    needs_encoder = model.get("architecture", "classic-unet") != "classic-unet" or model.get("encoder_weights")
+    if needs_encoder and "encoder" not in model:
+        raise UserError(
+            f"models.{name}: {model['architecture']} with encoder weights {model.get('encoder_weights')} needs an "
+            "encoder. Write, for example:\n  architecture: Unet\n  encoder: resnet34"
+        )
+
+
 def _innermost(error: ValidationError) -> ValidationError:
     """Return the error inside an `anyOf` that says most: one further in than a wrong type."""
-    if not error.context:
+    if not error.context or error.validator == "oneOf":
         return error
     return max(error.context, key=lambda inner: (len(inner.absolute_path), inner.validator not in ("type", "const")))
 
@@ -97,6 +107,11 @@ def _messages(error: ValidationError) -> Iterator[str]:
         missing = next(name for name in schema["required"] if name not in given)
         rule = schema["properties"][missing]
         yield f"{key}: the key {missing} is missing. {rule.get('description', '')}\n  {_line(missing, rule)}"
+        return
+    if error.validator == "oneOf":
+        choices = [option["required"][0] for option in schema["oneOf"]]
+        lines = "\n".join(f"  {_line(name, schema['properties'][name])}" for name in choices)
+        yield f"{key}: it needs either {' or '.join(choices)}, and not both. {schema['description']}\n{lines}"
         return
     name = key or "the configuration"
     last = next((part for part in reversed(error.absolute_path) if isinstance(part, str)), "")

@@ -68,6 +68,15 @@ def pair_studies(scans: Iterable[str | Path], masks: Iterable[str | Path]) -> li
     ]
 
 
+def find_prediction(folder: str | Path, study: str) -> Path:
+    """Return a study's mask in a folder of predictions: named as the study or, as MosMedData's masks are, with `_mask`.
+
+    It is the first name where there is neither.
+    """
+    plain, as_reference = Path(folder, study + SUFFIX), Path(folder, study + MASK_SUFFIX)
+    return as_reference if as_reference.is_file() and not plain.is_file() else plain
+
+
 def find_registry(root: str | Path) -> Path | None:
     """Return the data set's list of studies and classes, or None where there is none."""
     return next((path for suffix in (".csv", ".xlsx") if (path := Path(root, REGISTRY + suffix)).is_file()), None)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
+from torch import nn
 
 from lesionbench.errors import UserError
 
@@ -86,6 +87,15 @@ def uses_bfloat16(device: torch.device, precision: str) -> bool:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the autocast context for `training.precision`; it may be entered again and again."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(device, precision))
+
+
+def place(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device, in the memory layout that is faster there.
+
+    Tensor cores want the channels last; on a CPU, U-Net and VGG19 were up to a fifth slower in this way.
+    """
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return network.to(device).to(memory_format=layout)
 
 
 @contextmanager

@@ -4,20 +4,20 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lesionbench.config import resolve_config
-from lesionbench.dataset import Study, find_registry, find_studies, phantom_studies
+from lesionbench.dataset import Study, find_prediction, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 from lesionbench.split import Fold, make_folds
 
 
 class Run(NamedTuple):
-    """One training: a model, the fold that it is trained on, and its seed."""
+    """A model's predictions of the test studies of a fold, and the seed that it was trained with."""
 
     model: str
     fold: int
@@ -52,12 +52,35 @@ class Experiment:
         return [study.name for study in self.studies.values() if study.mask]
 
     @cached_property
+    def trained(self) -> list[str]:
+        """The models that are trained here, in the order of the tables; the masks of the others come from elsewhere."""
+        return [model for model in self.settings["compare"] if not self.predictions(model)]
+
+    @cached_property
     def runs(self) -> list[Run]:
-        """All trainings, in the order of the tables."""
-        settings = self.settings
+        """All runs, in the order of the tables. Masks from elsewhere know no seed: one run a fold, under the first."""
+        seeds = self.settings["seeds"]
         return [
-            Run(model, fold, seed) for model in settings["compare"] for fold in self.folds for seed in settings["seeds"]
+            Run(model, fold, seed)
+            for model in self.settings["compare"]
+            for fold in self.folds
+            for seed in (seeds if model in self.trained else seeds[:1])
         ]
+
+    @cached_property
+    def trainings(self) -> list[Run]:
+        """The runs of the models that are trained here."""
+        return [run for run in self.runs if run.model in self.trained]
+
+    def predictions(self, model: str) -> str | None:
+        """Return the folder of masks that were made elsewhere, or None for a model that is trained here."""
+        folder = self.settings["models"][model].get("predictions")
+        return folder and str(Path(folder))
+
+    def masks_from_elsewhere(self, model: str, fold: int) -> list[str]:
+        """Return the files of those masks for a fold's test studies, in their order; none for a model trained here."""
+        folder = self.predictions(model)
+        return [str(find_prediction(folder, study)) for study in self.folds[fold].test] if folder else []
 
     def encoder_weights(self, model: str) -> list[str]:
         """Return the file of a model's encoder weights, or nothing for a model that is trained from scratch."""
@@ -78,23 +101,22 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     Raises
     ------
     UserError
-        where the configuration is wrong, the data set is not there or a file that the configuration names is missing.
+        where the configuration is wrong, the data set is not there, a file that the configuration names is missing, a
+        mask from elsewhere is missing, or a study to train on has no CT.
     """
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
     root = Path("<results>/phantom") if phantom else Path(settings["dataset"]["root"])
     studies = phantom_studies(root, phantom) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
-    annotated = [study.name for study in studies if study.mask]
-    without_ct = [study.name for study in studies if study.mask and not study.ct]
-    if without_ct:
-        raise UserError(
-            f"{', '.join(without_ct[:5])}{' …' if len(without_ct) > 5 else ''}: {len(without_ct)} of {len(annotated)} "
-            f"masks have no CT in {root / 'studies'}. Unpack all of the archive there, or remove these masks."
-        )
     _check_files(settings)
+    if any("architecture" in settings["models"][model] for model in settings["compare"]):
+        _check_scans(studies, root)
+    annotated = [study.name for study in studies if study.mask]
     folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
-    return Experiment(settings, registry, {study.name: study for study in studies}, folds)
+    experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds)
+    _check_masks_from_elsewhere(experiment)
+    return experiment
 
 
 def read_reference_results(path: str | None) -> list[list[Any]]:
@@ -110,6 +132,33 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
             f"reference_results: {path} is not a CSV with the columns model, mean_dice and max_dice ({error}). "
             "Mend it, or write:\n  reference_results: null"
         ) from None
+
+
+def _check_scans(studies: Sequence[Study], root: Path) -> None:
+    annotated = [study for study in studies if study.mask]
+    without_ct = [study.name for study in annotated if not study.ct]
+    if without_ct:
+        raise UserError(
+            f"{_first(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
+            "Unpack all of the archive there, or remove these masks."
+        )
+
+
+def _check_masks_from_elsewhere(experiment: Experiment) -> None:
+    tested = [study for fold in experiment.folds.values() for study in fold.test]
+    for model in experiment.settings["compare"]:
+        folder = experiment.predictions(model)
+        missing = [study for study in tested if folder and not find_prediction(folder, study).is_file()]
+        if folder and missing:
+            raise UserError(
+                f"models.{model}.predictions: {len(missing)} of {len(tested)} test studies have no mask there "
+                f"({_first(missing)}): {find_prediction(folder, missing[0])} and so on. Add what is missing, name each "
+                "file as its study, or correct the path (relative to the working directory)."
+            )
+
+
+def _first(names: Sequence[str], count: int = 5) -> str:
+    return ", ".join(names[:count]) + (" …" if len(names) > count else "")
 
 
 def _check_files(settings: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from lesionbench.batches import air_value, padded_size
-from lesionbench.device import autocast, choose_device, explain_out_of_memory
+from lesionbench.device import autocast, choose_device, explain_out_of_memory, place
 from lesionbench.errors import UserError
 from lesionbench.models import build_model, model_stride
 from lesionbench.record import read_run
@@ -40,7 +40,7 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
     target = choose_device(device)
-    return Predictor(network.to(target).to(memory_format=torch.channels_last).eval(), record, target)
+    return Predictor(place(network, target).eval(), record, target)
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from lesionbench.dataset import find_prediction
 from lesionbench.figures import GREY, ORANGE, PAGE, SKY, hide_axes, new_figure
 from lesionbench.selection import Pick, lesion_run, middle_study
 from lesionbench.slices import SliceStack, load_stack
@@ -154,7 +155,7 @@ def _views(
     picks: Sequence[Pick], stack: SliceStack, predictions: Sequence[str | Path], slices: Sequence[pd.DataFrame]
 ) -> list[View]:
     """Return views of one study. `predictions` are folders, `slices` the scores of each."""
-    masks = [read_mask(Path(folder) / f"{stack.study}.nii.gz") for folder in predictions]
+    masks = [read_mask(find_prediction(folder, stack.study)) for folder in predictions]
     cut = [to_slices(mask.data, mask.affine, stack.plane) for mask in masks]
     dice = [scores[scores["study"] == stack.study].set_index("slice")["dice"] for scores in slices]
     return [

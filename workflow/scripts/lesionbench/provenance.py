@@ -14,7 +14,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).parent
 SCRIPTS = LIBRARY.parent
 PACKAGE = LIBRARY.name
-PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "monai", "nibabel", "numpy", "scipy", "pandas")
+PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "numpy", "scipy", "pandas")
 
 
 def code_digest(script: str) -> str:

@@ -74,6 +74,19 @@ def signed_rank_p(differences: ArrayLike) -> float:
     return float(stats.wilcoxon(sample).pvalue) if sample.size else 1.0
 
 
+def limits_of_agreement(differences: ArrayLike) -> tuple[float, float, float]:
+    """Return the mean of paired differences, and mean ∓ 1.96 SD: where 95 % of normal ones lie.
+
+    All are NaN for fewer values than `fewest_studies`. Source: Bland and Altman, Lancet 327:307 (1986),
+    doi:10.1016/S0140-6736(86)90837-8.
+    """
+    sample = _defined(differences)
+    if sample.size < fewest_studies():
+        return (math.nan,) * 3
+    mean, reach = sample.mean(), stats.norm.ppf(0.5 + CONFIDENCE / 2) * sample.std(ddof=1)
+    return float(mean), float(mean - reach), float(mean + reach)
+
+
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Return p values adjusted so that all tests together err with at most the level that each is held against.
 

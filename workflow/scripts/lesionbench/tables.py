@@ -28,7 +28,7 @@ _TEX = {
     "–": "--",
     "\u00a0": "~",
 }
-_STYLE = (
+STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color:#222}table{border-collapse:collapse;"
     "border-block:2px solid #222;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;"
     "padding-bottom:.5rem}th,td{padding:.3rem .6rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
@@ -131,7 +131,7 @@ def _web_page(table: Table, _: str) -> str:
     notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
         f"<thead><tr>{row(list(table.shown.columns), 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
         f"{notes}\n</body>\n</html>\n"
     )

@@ -15,7 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lesionbench.augmentation import augment
 from lesionbench.batches import batches, generator, load_slices
 from lesionbench.checkpoint import cpu_copy, load_state, remove_state, state_writer, stop_on_signal
-from lesionbench.device import autocast, describe, explain_out_of_memory, hold_device, uses_bfloat16
+from lesionbench.device import autocast, describe, explain_out_of_memory, hold_device, place, uses_bfloat16
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.loss import LOSSES
@@ -83,7 +83,7 @@ def train(
         train_set = load_slices(train_stacks, stride, preprocessing, device, limit)
         validation_set = load_slices(validation_stacks, stride, preprocessing, device, limit - train_set.nbytes)
         torch.manual_seed(seed)
-        network = build_model(model, encoder_weights).to(device).to(memory_format=torch.channels_last)
+        network = place(build_model(model, encoder_weights), device)
         forward = torch.compile(network) if training["compile"] else network
         optimizer = torch.optim.Adam(network.parameters(), lr=training["learning_rate"], fused=True)
         loss_function, amp = LOSSES[training["loss"]], autocast(device, training["precision"])
@@ -103,6 +103,7 @@ def train(
         with bar, logging_redirect_tqdm(), state_writer(state_path, recipe) as save, stop_on_signal() as stop_if_asked:
             while len(history) < training["max_epochs"] and patience_left(history, training["patience"]) > 0:
                 started, epoch = time.perf_counter(), len(history) + 1
+                bar.set_description(f"epoch {epoch}")
                 # What is random depends on seed and epoch alone: a resumed epoch draws what an undisturbed one does.
                 order = torch.randperm(len(train_set), generator=generator(seed, epoch))
                 torch.manual_seed(generator(seed, epoch).initial_seed())
@@ -187,10 +188,8 @@ def report(bar: tqdm, history: Sequence[Mapping[str, float]], training: Mapping[
     """Tell how the last epoch went, on the bar and as a line of the log."""
     row, left = history[-1], patience_left(history, training["patience"])
     loss, dice, speed = row["train_loss"], row["validation_dice"], slices / row["seconds"]
-    epoch = f"epoch {row['epoch']}/{training['max_epochs']}"
-    bar.set_description(epoch)
-    bar.set_postfix(loss=f"{loss:.4f}", validation_dice=f"{dice:.4f}", patience=left)
+    bar.set_postfix({"loss": f"{loss:.4f}", "validation Dice": f"{dice:.4f}", "patience": left})
     logger.info(
-        "%s: loss %.4f, validation loss %.4f, validation Dice %.4f, %.1f slices/s, patience left %d",
-        *(epoch, loss, row["validation_loss"], dice, speed, left),
+        "epoch %d/%d: loss %.4f, validation loss %.4f, validation Dice %.4f, %.1f slices/s, patience left %d",
+        *(row["epoch"], training["max_epochs"], loss, row["validation_loss"], dice, speed, left),
     )

@@ -1,0 +1,66 @@
+"""Scores of predicted masks, and the statistics of a large comparison."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.measure import Row, Setting, alternate, timed
+from benchmarks.recipe import SETTINGS, write_study
+from lesionbench.comparison import make_tables
+from lesionbench.metrics import evaluate
+from lesionbench.volume import read_mask, write_mask
+
+MODELS, STUDIES, SLICES = 20, 50, 41
+
+
+def evaluate_ten_studies(setting: Setting) -> Iterator[Row]:
+    """The rule `evaluate` less its imports; the predictions are the references, moved by five pixels and a slice."""
+    studies = write_study(setting.folder, studies=10)
+    predictions = setting.folder / "predictions"
+    for study in studies:
+        reference = read_mask(study.mask)
+        moved = np.roll(reference.data, (5, 5, 1), axis=(0, 1, 2))
+        write_mask(predictions / f"{study.name}.nii.gz", moved, reference.affine)
+
+    def score(count: int = len(studies)) -> None:
+        names, references = zip(*((study.name, study.mask) for study in studies[:count]), strict=True)
+        evaluate(names, references, predictions, "axial", SETTINGS["evaluation"])
+
+    score(1)  # imports MONAI
+    with one_core():
+        seconds = alternate({"evaluate": timed(score)}, setting.repetitions)
+    what = "evaluation of ten 512×512×41 studies on one core"
+    yield Row("evaluate", what, "s", seconds["evaluate"], at_most=20, seconds=seconds)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this process on one core inside the block, where the system lets it choose."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def compare_twenty_models(setting: Setting) -> Iterator[Row]:
+    """The tables of the rule `compare` from random scores."""
+    random = np.random.default_rng(0)
+    names = [f"model_{number:02d}" for number in range(MODELS)]
+    index = pd.MultiIndex.from_product([names, range(STUDIES)], names=["model", "study"])
+    studies = index.to_frame(index=False).assign(fold=0, seed=0)
+    studies["dice"] = np.tile(random.normal(0.6, 0.1, STUDIES), MODELS) + random.normal(0, 0.02, len(studies))
+    slices = studies.loc[studies.index.repeat(SLICES)].assign(reference_voxels=900, predicted_voxels=1100)
+    labels = {name: name for name in names}
+    resamples = SETTINGS["evaluation"]["resamples"]
+
+    seconds = alternate({"compare": timed(make_tables, studies, slices, labels, (), resamples)}, 1)
+    what = f"tables of {MODELS} models on {STUDIES} studies, {resamples:,} resamples"
+    yield Row("compare", what, "s", seconds["compare"], at_most=30, seconds=seconds)

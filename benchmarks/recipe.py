@@ -1,0 +1,35 @@
+"""The models and the recipe of config.yaml, and a study as large as MosMedData's, or smaller."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lesionbench.config import resolve_config
+from lesionbench.dataset import Study, phantom_studies
+from lesionbench.phantom import write_phantom
+from lesionbench.slices import SliceStack, stack_slices
+from lesionbench.volume import read_ct, read_mask
+
+REPOSITORY = Path(__file__).parents[1]
+SETTINGS: dict[str, Any] = resolve_config(yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8")))
+FULL_SIZE, FULL_SLICES = 512, 41
+
+
+def preprocessing(plane: str) -> dict[str, Any]:
+    """Return the section `preprocessing` of the configuration for a plane."""
+    return SETTINGS["preprocessing"] | {"plane": plane}
+
+
+def write_study(folder: Path, size: int = FULL_SIZE, slices: int = FULL_SLICES, studies: int = 1) -> list[Study]:
+    """Write synthetic studies of size × size × slices voxels, each a CT and a lesion mask."""
+    phantom = {"studies": studies, "annotated": studies, "size": size, "slices": [slices, slices], "seed": 0}
+    write_phantom(folder, phantom)
+    return phantom_studies(folder, phantom)
+
+
+def cut(study: Study, plane: str) -> SliceStack:
+    """Return the slices of a study as the rule `preprocess` cuts them."""
+    assert study.ct and study.mask
+    window = preprocessing(plane)["hu_window"]
+    return stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), plane, window)

@@ -1,0 +1,229 @@
+"""Training: its speed against other ways of feeding the same network, its memory, the time of the paper's training."""
+
+import contextlib
+import csv
+import io
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.feeding import (
+    Learner,
+    cached_batches,
+    loaded_batches,
+    make_learner,
+    resident_batches,
+    synchronize,
+    write_slices,
+)
+from benchmarks.measure import Row, Setting, alternate, ratios
+from benchmarks.recipe import FULL_SIZE, FULL_SLICES, REPOSITORY, SETTINGS, cut, preprocessing, write_study
+from lesionbench.models import model_stride
+from lesionbench.slices import SliceStack, save_stack
+from lesionbench.training import train
+
+# The paper's stopping epochs (section 6.2) and parts (Table 3.1: 1,428 and 212 axial slices; here 41 a study).
+PAPER_EPOCHS = {"unet": 61, "unet_vgg19": 32, "unet_resnet34": 22, "unet_mobilenet_v2": 29}
+TRAIN_STUDIES, VALIDATION_STUDIES, ANNOTATED_STUDIES = 35, 5, 50
+MATRIX, PRODUCTS = 8192, 20
+
+
+def axial(setting: Setting) -> Iterator[Row]:
+    """Our epoch against others', on axial slices: 1,435 of 512 × 512 on a GPU, 32 of 256 × 256 on a CPU."""
+    yield from epochs(setting, "axial", small=(256, 16, 2))
+
+
+def coronal(setting: Setting) -> Iterator[Row]:
+    """Our epoch against others', on coronal slices: 17,920 of 41 × 512 on a GPU, 256 of 20 × 256 on a CPU."""
+    yield from epochs(setting, "coronal", small=(256, 20, 1))
+
+
+def epochs(setting: Setting, plane: str, small: tuple[int, int, int]) -> Iterator[Row]:
+    """Measure the largest and the smallest of the paper's networks on a GPU, the smallest on a CPU.
+
+    All studies are copies of one, which no contender can make use of. `small`: size, slices and studies on a CPU.
+    """
+    size, slices, studies = (FULL_SIZE, FULL_SLICES, TRAIN_STUDIES) if setting.full_size else small
+    (study,) = write_study(setting.folder / "phantom", size, slices)
+    stack = cut(study, plane)
+    for model in ("unet", "unet_mobilenet_v2") if setting.full_size else ("unet_mobilenet_v2",):
+        yield from against_others(replace(setting, folder=setting.folder / model), model, stack, studies)
+
+
+def against_others(setting: Setting, model: str, stack: SliceStack, studies: int) -> Iterator[Row]:
+    """Measure an epoch of `train` in turn with the same network, batches and precision fed in other ways."""
+    entry, device = SETTINGS["models"][model], setting.device
+    files = write_slices(stack, setting.folder / "files", model_stride(entry)) * studies
+    arguments = (files, entry["training"]["batch_size"], device)
+    learner = make_learner(entry, device)
+    others = {
+        "bare loop": partial(learner.epoch, resident_batches(*arguments)),
+        "DataLoader": partial(learner.epoch, loaded_batches(*arguments)),
+        "MONAI": partial(learner.epoch, cached_batches(*arguments)),
+    }
+    for epoch in others.values():
+        epoch()  # warms up, starts the workers
+    contenders = {"lesionbench": our_epoch(setting, entry, stack, studies), **others}
+    if device.type == "cuda":
+        contenders["matrix products"] = partial(multiply, device)
+    seconds = alternate(contenders, setting.repetitions)
+
+    name, speed = f"train/{stack.plane}/{model}", len(files) / np.median(seconds["lesionbench"])
+    size = f"{len(files):,} {stack.plane} slices of {'×'.join(map(str, stack.image.shape[1:]))}"
+    bars = {"bare loop": 0.95, "DataLoader": 2 if setting.full_size else 1, "MONAI": None}
+    for other, bar in bars.items():
+        yield Row(
+            f"{name} : {other}",
+            f"slices/s of our epoch in those of {other}, {size}",
+            "×",
+            ratios(seconds, other, "lesionbench"),
+            at_least=bar,
+            note=f"{speed:.1f} slices/s against {len(files) / np.median(seconds[other]):.1f}",
+            seconds=seconds,
+        )
+    if device.type == "cuda":
+        yield arithmetic(f"{name} : arithmetic", learner, resident_batches(*arguments)[0], len(files), seconds)
+
+
+def our_epoch(setting: Setting, entry: Mapping[str, Any], stack: SliceStack, studies: int) -> Callable[[], float]:
+    """Return a contender: `train`, of whose two epochs the second counts, the first warming up.
+
+    The epoch holds a validation, here of a single slice; it does not hold the writing of the state.
+    """
+    stacks = write_stacks(setting.folder / "stacks", stack, studies)
+    single = replace(stack, image=stack.image[:1], mask=None if stack.mask is None else stack.mask[:1])
+    validation = write_stacks(setting.folder / "validation", single, 1)
+    folder = setting.folder / "run"
+    arguments = training_arguments(entry, stack.plane, setting.device, max_epochs=2)
+
+    def contender() -> float:
+        run_quietly(stacks, validation, folder, arguments)
+        with (folder / "history.csv").open(newline="") as file:
+            return float(list(csv.DictReader(file))[-1]["seconds"])
+
+    return contender
+
+
+def write_stacks(folder: Path, stack: SliceStack, copies: int) -> list[Path]:
+    """Write a stack once, and return as many names for the one file."""
+    folder.mkdir(parents=True)
+    paths = [folder / f"study_{number:04d}.npz" for number in range(copies)]
+    save_stack(stack, paths[0])
+    for path in paths[1:]:
+        path.symlink_to(paths[0])
+    return paths
+
+
+def training_arguments(entry: Mapping[str, Any], plane: str, device: torch.device, max_epochs: int) -> dict[str, Any]:
+    training = entry["training"] | {"device": device.type, "max_epochs": max_epochs}
+    return {"model": entry, "training": training, "preprocessing": preprocessing(plane)}
+
+
+def run_quietly(train_stacks: list[Path], validation: list[Path], folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Call `train` without its progress bar."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        train(train_stacks, validation, folder, **arguments)
+
+
+def multiply(device: torch.device) -> float:
+    """Return the seconds of PRODUCTS products of bfloat16 matrices of 8192²: what the card can do at best."""
+    matrix = torch.randn(MATRIX, MATRIX, device=device, dtype=torch.bfloat16)
+    torch.mm(matrix, matrix)
+    synchronize(device)
+    started = time.perf_counter()
+    for _ in range(PRODUCTS):
+        torch.mm(matrix, matrix)
+    synchronize(device)
+    return time.perf_counter() - started
+
+
+def arithmetic(
+    name: str, learner: Learner, batch: Mapping[str, torch.Tensor], slices: int, seconds: Mapping[str, list[float]]
+) -> Row:
+    """Return the arithmetic of our epoch, forward and backward, as a share of the card's measured matrix rate."""
+    with FlopCounterMode(display=False) as counter:
+        learner.step(batch)
+    needed = counter.get_total_flops() / len(batch["image"]) * slices
+    ours = [needed / taken for taken in seconds["lesionbench"]]
+    card = [PRODUCTS * 2 * MATRIX**3 / taken for taken in seconds["matrix products"]]
+    return Row(
+        name,
+        "arithmetic of our epoch in that of bfloat16 products of 8192² matrices",
+        "×",
+        [a / b for a, b in zip(ours, card, strict=True)],
+        note=f"{np.median(ours) / 1e12:.0f} of {np.median(card) / 1e12:.0f} TFLOP/s",
+        seconds=seconds,
+    )
+
+
+def memory(setting: Setting) -> Iterator[Row]:
+    """Peak memory of `train` on as many slices as MosMedData has.
+
+    A U-Net of a single channel and batches of one slice hardly count; most studies are for validation, which is quicker.
+    """
+    (study,) = write_study(setting.folder / "phantom")
+    stacks = write_stacks(setting.folder / "stacks", cut(study, "axial"), ANNOTATED_STUDIES)
+    thin = SETTINGS["models"]["unet"] | {"options": {"width": 1}}
+    thin["training"] = thin["training"] | {"batch_size": 1}
+    arguments = {
+        "train_stacks": [str(path) for path in stacks[:1]],
+        "validation_stacks": [str(path) for path in stacks[1:]],
+        "folder": str(setting.folder / "run"),
+        **training_arguments(thin, "axial", setting.device, max_epochs=1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peak"],
+        cwd=REPOSITORY, input=json.dumps(arguments), stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    slices = ANNOTATED_STUDIES * FULL_SLICES
+    what = f"host memory of train on {slices:,} slices of {FULL_SIZE}×{FULL_SIZE}, Python and PyTorch included"
+    yield Row("memory", what, "GB", [int(done.stdout) / 1e9], at_most=2.5)
+
+
+def paper(setting: Setting) -> Iterator[Row]:
+    """The paper's whole training, four networks, from a few epochs of each; on a GPU only."""
+    if not setting.full_size:
+        return
+    (study,) = write_study(setting.folder / "phantom")
+    stack = cut(study, "axial")
+    stacks = write_stacks(setting.folder / "stacks", stack, TRAIN_STUDIES + VALIDATION_STUDIES)
+    seconds = {model: whole_training(setting, model, stacks) for model in PAPER_EPOCHS}
+    yield Row(
+        "paper",
+        "the paper's training: four networks, 61, 32, 22 and 29 epochs, validation and the writing of states included",
+        "min",
+        [sum(times) / 60 for times in zip(*seconds.values(), strict=True)],
+        at_most=10,
+        note=", ".join(f"{model} {np.median(times) / 60:.1f} min" for model, times in seconds.items()),
+        seconds=seconds,
+    )
+
+
+def whole_training(setting: Setting, model: str, stacks: list[Path]) -> list[float]:
+    """Return the seconds of a whole training as each measured epoch but the first foretells them."""
+    times: list[float] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: times.append(time.perf_counter())  # type: ignore[method-assign]
+    logger = logging.getLogger("lesionbench.training")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    arguments = training_arguments(SETTINGS["models"][model], "axial", setting.device, setting.repetitions + 1)
+    started = time.perf_counter()
+    try:
+        run_quietly(stacks[VALIDATION_STUDIES:], stacks[:VALIDATION_STUDIES], setting.folder / model, arguments)
+    finally:
+        logger.removeHandler(handler)
+    # One line of the log an epoch, written when its state is.
+    first = times[0] - started
+    return [first + (PAPER_EPOCHS[model] - 1) * seconds for seconds in np.diff(times).tolist()]

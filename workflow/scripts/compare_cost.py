@@ -1,0 +1,16 @@
+"""Tell what each trained model costs."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from lesionbench.cost import cost_table
+    from lesionbench.tables import write_table
+
+    table = cost_table(
+        snakemake.input.records,
+        snakemake.input.predictions,
+        snakemake.input.stacks,
+        snakemake.params.runs,
+        snakemake.params.labels,
+    )
+    write_table(table, snakemake.output)

@@ -1,0 +1,18 @@
+"""Write the page that opens the report."""
+
+from lesionbench.logs import job_log
+
+with job_log(snakemake.log[0]):
+    from lesionbench.files import atomic
+    from lesionbench.summary import describe_data, read_answer, read_provenance, render_summary
+
+    inputs, params = snakemake.input, snakemake.params
+    page = render_summary(
+        config=params.config,
+        labels=params.labels,
+        answer=read_answer(inputs.comparison, inputs.pairwise, inputs.per_study, params.labels),
+        data=describe_data(inputs.studies, inputs.slices, inputs.splits),
+        provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels),
+    )
+    with atomic(snakemake.output[0]) as path:
+        path.write_text(page, encoding="utf-8")
