@@ -135,6 +135,7 @@ def test_masks_from_elsewhere_have_no_training(results):
     found = sections(results, CONFIG | {"models": models}, trainings=[])
     text = as_text(render_summary(**found))
     assert "U-Net: masks made elsewhere, from other/unet ." in text and "Trained weights" not in text
+    assert "All models are judged on 10 of them." in text and "seeds, whose" not in text and "for training" not in text
     assert found["provenance"]["versions"].columns.tolist() == ["", "Comparison"]
 
 
