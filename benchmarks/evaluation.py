@@ -29,7 +29,7 @@ def evaluate_ten_studies(setting: Setting) -> Iterator[Row]:
         names, references = zip(*((study.name, study.mask) for study in studies[:count]), strict=True)
         evaluate(names, references, predictions, "axial", SETTINGS["evaluation"])
 
-    score(1)  # imports MONAI
+    score(1)  # warms up
     with one_core():
         seconds = alternate({"evaluate": timed(score)}, setting.repetitions)
     what = "evaluation of ten 512×512×41 studies on one core"

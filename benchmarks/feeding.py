@@ -101,7 +101,8 @@ class SliceFiles(Dataset):
 def resident_batches(paths: Sequence[Path], batch_size: int, device: torch.device) -> list[Batch]:
     """Return all batches, ready on the device: nothing is left but the network."""
     slices = SliceFiles(paths)
-    image, mask = (torch.stack([slices[n][key] for n in range(len(slices))]).to(device) for key in ("image", "mask"))
+    items = [slices[number] for number in range(len(slices))]
+    image, mask = (torch.stack([item[key] for item in items]).to(device) for key in ("image", "mask"))
     return [{"image": a, "mask": b} for a, b in zip(image.split(batch_size), mask.split(batch_size), strict=True)]
 
 

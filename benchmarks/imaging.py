@@ -47,7 +47,6 @@ def read_files(study: Study) -> None:
         np.asanyarray(nib.load(path).dataobj)
 
 
-@torch.inference_mode()
 def predict(setting: Setting) -> Iterator[Row]:
     """`lesionbench segment` of a CT, from file to file, against nothing but the network on ready batches.
 
@@ -62,11 +61,11 @@ def predict(setting: Setting) -> Iterator[Row]:
     batches = image.split(entry["training"]["batch_size"])
     amp = autocast(setting.device, entry["training"]["precision"])
 
-    def bare() -> None:
-        with amp:
-            torch.cat([network(batch) for batch in batches]).cpu()
+    def bare(count: int = len(batches)) -> None:
+        with torch.inference_mode(), amp:
+            torch.cat([network(batch) for batch in batches[:count]]).cpu()
 
-    bare()  # warms up
+    bare(1)  # warms up
     contenders = {
         "segment": timed(segment, predictor, study.ct, setting.folder / "mask.nii.gz", 0.999),
         "network": timed(bare),

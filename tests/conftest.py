@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
 from checkout import Checkout, copy_checkout
 
 REPOSITORY = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from checkout import copy_checkout
 
+from checkout import copy_checkout
 from lesionbench.experiment import plan_experiment
 
 pytestmark = pytest.mark.xdist_group("real")

@@ -4,6 +4,7 @@ import os
 
 import pandas as pd
 import pytest
+
 from checkout import copy_checkout
 
 pytestmark = pytest.mark.xdist_group("real")

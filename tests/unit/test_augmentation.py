@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from tiny import PREPROCESSING, write_stack
 
 from lesionbench import augmentation
 from lesionbench.augmentation import _inverse, augment
 from lesionbench.batches import batches, generator, load_slices
+from tiny import PREPROCESSING, write_stack
 
 
 @pytest.fixture(scope="module")

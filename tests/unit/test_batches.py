@@ -3,11 +3,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import PREPROCESSING, write_stack
 
 from lesionbench.batches import batches, generator, load_slices, padded_size, split_order
 from lesionbench.errors import UserError
 from lesionbench.slices import load_stack
+from tiny import PREPROCESSING, write_stack
 
 CPU = torch.device("cpu")
 EVERYTHING = 1e9

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 import torch
-from tiny import write_stack
 from torch import nn
 
 from lesionbench.cost import cost_table, gmacs, slice_size
 from lesionbench.models import build_model
+from tiny import write_stack
 
 SMALL = {"architecture": "classic-unet", "options": {"width": 2}}
 MOBILE = {"architecture": "Unet", "encoder": "mobilenet_v2"}

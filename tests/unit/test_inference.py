@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import AFFINE, MODEL, PREPROCESSING, TRAINING, make_study, write_stack
 
 from lesionbench.errors import UserError
 from lesionbench.inference import Predictor, load_run, predict_stack, segment, write_prediction
 from lesionbench.slices import load_stack
 from lesionbench.training import train
+from tiny import AFFINE, MODEL, PREPROCESSING, TRAINING, make_study, write_stack
 
 CPU = torch.device("cpu")
 RECORD = {"model": MODEL, "training": TRAINING, "preprocessing": PREPROCESSING}

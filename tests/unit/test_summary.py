@@ -8,13 +8,13 @@ import re
 import pandas as pd
 import pytest
 import yaml
-from test_tables import LABELS, REFERENCE, score_frames
 
 from lesionbench import provenance
 from lesionbench.comparison import make_tables
 from lesionbench.config import resolve_config
 from lesionbench.summary import describe_data, read_answer, read_provenance, render_summary
 from lesionbench.tables import PAPER_PLANE, slices_by_subset, write_table
+from test_tables import LABELS, REFERENCE, score_frames
 
 CONFIG = {
     "dataset": {"root": "data/COVID19_1110"},

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import MODEL, PREPROCESSING, TRAINING, write_stack
 
 from lesionbench import training as module
 from lesionbench.batches import load_slices
@@ -21,6 +20,7 @@ from lesionbench.loss import dice_loss
 from lesionbench.slices import load_stack
 from lesionbench.training import STATE, best_epoch, finite_mean, patience_left, train
 from lesionbench.validation import validate
+from tiny import MODEL, PREPROCESSING, TRAINING, write_stack
 
 CPU = torch.device("cpu")
 FILES = ("weights.safetensors", "history.csv", "run.json")

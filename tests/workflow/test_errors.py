@@ -1,6 +1,7 @@
 """What a user sees after a mistake: one message, no traceback of ours, nothing written."""
 
 import pytest
+
 from checkout import copy_checkout
 
 pytestmark = pytest.mark.xdist_group("errors")

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+
 from checkout import copy_checkout, merged
 
 pytestmark = pytest.mark.xdist_group("external")

@@ -10,6 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+
 from checkout import TINY, copy_checkout, merged
 
 pytestmark = pytest.mark.xdist_group("kill")

@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+
 from checkout import TINY
 
 pytestmark = pytest.mark.xdist_group("workflow")

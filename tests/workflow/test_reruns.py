@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from checkout import TINY, Checkout
 
 pytestmark = pytest.mark.xdist_group("workflow")

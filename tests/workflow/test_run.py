@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from checkout import TINY
 
+from checkout import TINY
 from lesionbench.cli import main
 
 pytestmark = pytest.mark.xdist_group("workflow")

@@ -1,0 +1,70 @@
+"""The harness of the benchmarks, on contenders that only pretend to take time."""
+
+import json
+
+import pytest
+import torch
+from benchmarks import measure
+from benchmarks.measure import Row, alternate, ratios, timed
+from benchmarks.run import as_table, write_json
+
+
+def scripted(name, seconds, calls):
+    """A contender that takes the given seconds, a number a call."""
+    remaining = iter(seconds)
+
+    def contender():
+        calls.append(name)
+        return next(remaining)
+
+    return contender
+
+
+def test_contenders_take_turns_and_give_a_ratio_a_repetition():
+    calls = []
+    contenders = {"ours": scripted("ours", [2, 4, 5], calls), "theirs": scripted("theirs", [4, 4, 20], calls)}
+    seconds = alternate(contenders, 3)
+    assert calls == ["ours", "theirs"] * 3
+    assert seconds == {"ours": [2, 4, 5], "theirs": [4, 4, 20]}
+    assert ratios(seconds, "theirs", "ours") == [2, 1, 4]
+
+
+def test_timed_returns_the_seconds_of_the_call(monkeypatch):
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    received = []
+    assert timed(received.append, "argument")() == 2.5
+    assert received == ["argument"]
+
+
+@pytest.mark.parametrize(
+    ("bar", "met", "words"),
+    [({}, None, ""), ({"at_least": 2}, True, "≥ 2 ×"), ({"at_least": 2.1}, False, "≥ 2.1 ×"),
+     ({"at_most": 2}, True, "≤ 2 ×"), ({"at_most": 1.9}, False, "≤ 1.9 ×")],
+)  # fmt: skip
+def test_the_median_is_held_against_the_bar(bar, met, words):
+    row = Row("name", "what", "×", [9, 1, 2], **bar)
+    assert (row.median, row.met, row.bar) == (2, met, words)
+
+
+def test_the_table_shows_median_range_and_what_was_missed():
+    table = as_table([Row("fast", "what", "s", [3, 1, 2], at_most=2), Row("slow", "what", "s", [8.0], at_most=7)])
+    assert [line.split("what")[0].split() for line in table.splitlines()[2:]] == [
+        ["fast", "2", "s", "1", "…", "3", "≤", "2", "s", "reached"],
+        ["slow", "8", "s", "8", "…", "8", "≤", "7", "s", "MISSED"],
+    ]
+
+
+def test_the_json_holds_rows_machine_and_versions(tmp_path):
+    row = Row("name", "what", "×", [2.0, 1.0, 4.0], at_least=1.5, note="a note", seconds={"ours": [1.0, 2.0, 1.0]})
+    path = write_json([row], torch.device("cpu"), load=0.5, folder=tmp_path / "results")
+    content = json.loads(path.read_text())
+    assert content["load_at_start"] == 0.5
+    assert content["environment"]["packages"]["torch"]
+    assert content["machine"]["cores"] >= 1 and content["machine"]["gpu"] is None
+    assert content["rows"] == [
+        {
+            "name": "name", "what": "what", "unit": "×", "values": [2.0, 1.0, 4.0], "at_least": 1.5, "at_most": None,
+            "note": "a note", "seconds": {"ours": [1.0, 2.0, 1.0]}, "median": 2.0, "min": 1.0, "max": 4.0, "met": True,
+        }
+    ]  # fmt: skip
