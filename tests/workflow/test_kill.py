@@ -46,7 +46,7 @@ def kill_when(checkout, name, due, number):
     """Start the training through Snakemake, send `number` to its process once `due(folder, log)`, await Snakemake."""
     overlay = checkout.folder / f"{name}.yaml"
     overlay.write_text(yaml.safe_dump(merged(TINY, config(name))))
-    command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "2", weights(name)]
+    command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "1", weights(name)]
     log = checkout.folder / "logs" / name / "train" / "small" / "fold-0" / "seed-0.log"
     log.unlink(missing_ok=True)
     with subprocess.Popen(command, cwd=checkout.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
