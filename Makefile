@@ -20,7 +20,7 @@ demo: setup  ## Run all of the workflow on a small synthetic data set into resul
 	$(BIN)/snakemake --cores $(CORES) --configfile presets/demo.yaml
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup  ## Run the linters and the type checker
 	$(BIN)/ruff check .

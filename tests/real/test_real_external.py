@@ -10,8 +10,6 @@ import pytest
 from checkout import copy_checkout
 from lesionbench.experiment import plan_experiment
 
-pytestmark = pytest.mark.xdist_group("real")
-
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):

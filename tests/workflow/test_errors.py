@@ -4,8 +4,6 @@ import pytest
 
 from checkout import copy_checkout
 
-pytestmark = pytest.mark.xdist_group("errors")
-
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):

@@ -7,8 +7,6 @@ import pytest
 
 from checkout import copy_checkout, merged
 
-pytestmark = pytest.mark.xdist_group("external")
-
 AFFINE = np.diag([-2.0, 2.0, 8.0, 1.0])
 STUDIES = [f"study_{number:04d}" for number in range(1, 9)]
 CONFIG = {

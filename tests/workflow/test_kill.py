@@ -13,8 +13,6 @@ import yaml
 
 from checkout import TINY, copy_checkout, merged
 
-pytestmark = pytest.mark.xdist_group("kill")
-
 RECIPE = {"compare": ["small"], "training": {"max_epochs": 5, "batch_size": 1}}
 
 

@@ -9,8 +9,6 @@ import pytest
 
 from checkout import TINY
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 LABELS = [TINY["models"][model]["label"] for model in TINY["compare"]]
 CATEGORIES = ["At a glance", "Comparison", "Data", "Predictions", "Training"]
 # A fresh profile that asks the network for nothing by itself.

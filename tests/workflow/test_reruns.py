@@ -10,8 +10,6 @@ import pytest
 
 from checkout import TINY, Checkout
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 LIBRARY = "workflow/scripts/lesionbench"
 PANELS = {"plot_model_grid"}
 OTHER = TINY["models"]["small"]

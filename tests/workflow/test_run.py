@@ -10,7 +10,6 @@ import pytest
 from checkout import TINY
 from lesionbench.cli import main
 
-pytestmark = pytest.mark.xdist_group("workflow")
 MODELS = TINY["compare"]
 RUN = "fold-0/seed-0"
 
