@@ -41,7 +41,10 @@ class Checkout:
     folder: Path
 
     def snakemake(self, *arguments: str, config: dict | None = None, check: bool = True) -> str:
-        """Run Snakemake on one core (the tests run side by side) with the tiny experiment, changed by `config`; return all that it printed."""
+        """Run Snakemake with the tiny experiment, changed by `config`; return all that it printed.
+
+        On one core, because tests run side by side.
+        """
         overlay = self.folder / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(merged(TINY, config or {}), sort_keys=False))
         command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "1", *arguments]
