@@ -9,6 +9,7 @@ from lesionbench.errors import UserError
 from lesionbench.experiment import plan_experiment, read_reference_results
 from lesionbench.files import sha256
 from lesionbench.provenance import code_digest, prefer_this_checkout
+from lesionbench.slurm import cancel_left_over, claimed_by
 
 prefer_this_checkout()
 try:
@@ -26,6 +27,11 @@ wildcard_constraints:
     encoder="[^/]+",
     fold=r"\d+",
     seed=r"\d+",
+
+
+def growing(megabytes):
+    """Memory that a job asks for: as much again with each attempt."""
+    return lambda wildcards, attempt: attempt * megabytes
 
 
 def ct(wildcards):
@@ -154,3 +160,15 @@ def targets():
         of_trainings if experiment.trained else [],
         of_several if len(labels) > 1 else [],
     ]
+
+
+# Jobs do not run this. Snakemake notes the number of a job that it has submitted; the job itself, once it runs, blots
+# it out, so trainings leave their own.
+onstart:
+    due = list(workflow.dag.needrun_jobs())
+    jobs = {number for job in due for number in workflow.persistence.external_jobids(job)}
+    jobs |= {claimed_by(Path(job.output.run).parent) for job in due if job.rule.name == "train"} - {None}
+    try:
+        cancel_left_over(jobs)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

@@ -9,6 +9,9 @@ if settings["dataset"]["phantom"]:
             "<logs>/phantom.log",
         conda:
             "../../envs/imaging.yaml"
+        resources:
+            mem_mb=growing(1500),
+            runtime=10,
         params:
             phantom=lookup(within=settings, dpath="dataset/phantom"),
             code=code_digest("phantom"),
@@ -32,7 +35,7 @@ rule inventory:
         "../../envs/imaging.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         code=code_digest("inventory"),
@@ -49,6 +52,9 @@ rule split:
         "<logs>/split/fold-{fold}.log",
     conda:
         "../../envs/imaging.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         subsets=subsets,
         code=code_digest("split"),
@@ -69,7 +75,7 @@ rule preprocess:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=10,
     params:
         plane=lookup(within=settings, dpath="preprocessing/plane"),

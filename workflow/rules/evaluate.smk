@@ -12,7 +12,7 @@ rule predict:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=growing(8000),
         runtime=60,
     params:
         threshold=lookup(within=settings, dpath="evaluation/threshold"),
@@ -37,7 +37,7 @@ rule evaluate:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         studies=test_studies,

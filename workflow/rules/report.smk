@@ -8,6 +8,9 @@ rule slice_table:
         "<logs>/slice_table.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         paper=bool(reference_results),
@@ -33,7 +36,7 @@ rule compare:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         runs=[list(run) for run in experiment.runs],
@@ -61,7 +64,7 @@ rule compare_cost:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         runs=[list(run) for run in experiment.trainings],
@@ -82,6 +85,9 @@ rule plot_class_pie:
         "<logs>/plot_class_pie.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         code=code_digest("plot_class_pie"),
     message:
@@ -99,6 +105,9 @@ rule plot_example_slice:
         "<logs>/plot_example_slice.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         code=code_digest("plot_example_slice"),
     message:
@@ -116,6 +125,9 @@ rule plot_learning_curves:
         "<logs>/plot_learning_curves.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         runs=[list(run) for run in experiment.trainings],
         labels=trained_labels,
@@ -142,6 +154,9 @@ rule plot_predictions:
         "<logs>/plot_predictions/{model}.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         label=lambda wildcards: labels[wildcards.model],
         code=code_digest("plot_predictions"),
@@ -163,6 +178,9 @@ rule plot_model_grid:
         "<logs>/plot_model_grid.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         labels=labels,
         slices=lookup(within=settings, dpath="figures/slices"),
@@ -183,6 +201,9 @@ rule plot_dice_by_model:
         "<logs>/plot_dice_by_model.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         studies=len(tested),
         seeds=lookup(within=settings, dpath="seeds"),
@@ -202,6 +223,9 @@ rule plot_pairwise_differences:
         "<logs>/plot_pairwise_differences.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         studies=len(tested),
         seeds=lookup(within=settings, dpath="seeds"),
@@ -221,6 +245,9 @@ rule plot_rank_stability:
         "<logs>/plot_rank_stability.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         labels=labels,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
@@ -242,6 +269,9 @@ rule plot_volume_agreement:
         "<logs>/plot_volume_agreement.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         runs=[list(run) for run in experiment.runs],
         labels=labels,
@@ -264,6 +294,9 @@ rule plot_dice_by_cost:
         "<logs>/plot_dice_by_cost.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         studies=len(tested),
         seeds=lookup(within=settings, dpath="seeds"),
@@ -283,6 +316,9 @@ rule plot_dice_readings:
         "<logs>/plot_dice_readings.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         studies=len(tested),
         seeds=lookup(within=settings, dpath="seeds"),
@@ -314,6 +350,9 @@ rule summary:
         "<logs>/summary.log",
     conda:
         "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
     params:
         config=configuration(),
         labels=labels,

@@ -33,7 +33,7 @@ rule train:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=720,
     params:
         model=network,

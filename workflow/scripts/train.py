@@ -5,18 +5,22 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from lesionbench.training import train
+    from lesionbench.slurm import claim
 
-    train(
-        snakemake.input.train,
-        snakemake.input.validation,
-        Path(snakemake.output.weights).parent,
-        model=snakemake.params.model,
-        training=snakemake.params.training,
-        preprocessing=snakemake.params.preprocessing,
-        encoder_weights=next(iter(snakemake.input.encoder_weights), None),
-        fold=int(snakemake.wildcards.fold),
-        seed=int(snakemake.wildcards.seed),
-        code=snakemake.params.code,
-        threads=snakemake.threads,
-    )
+    folder = Path(snakemake.output.weights).parent
+    with claim(folder):
+        from lesionbench.training import train
+
+        train(
+            snakemake.input.train,
+            snakemake.input.validation,
+            folder,
+            model=snakemake.params.model,
+            training=snakemake.params.training,
+            preprocessing=snakemake.params.preprocessing,
+            encoder_weights=next(iter(snakemake.input.encoder_weights), None),
+            fold=int(snakemake.wildcards.fold),
+            seed=int(snakemake.wildcards.seed),
+            code=snakemake.params.code,
+            threads=snakemake.threads,
+        )

@@ -42,14 +42,14 @@ def choose_device(name: str) -> torch.device:
 def hold_device(name: str) -> Iterator[torch.device]:
     """Choose a device as `choose_device` does and, if it is a GPU, keep it from other trainings inside the block.
 
-    Under SLURM, which has given the GPU to this job, nothing is locked. Elsewhere a process that finds every GPU taken
-    waits, so that one GPU holds one training however many Snakemake starts.
+    A process that finds every GPU taken waits, so that one GPU holds one training however many Snakemake starts. The
+    only GPU of a SLURM job is the job's own, and not locked.
     """
     gpus = _candidates(name)
     with ExitStack() as stack:
         if not gpus:
             yield _without_cuda(name)
-        elif "SLURM_JOB_ID" in os.environ:
+        elif "SLURM_JOB_ID" in os.environ and len(gpus) == 1:
             yield _cuda(gpus[0])
         else:
             yield _cuda(stack.enter_context(hold_gpu(gpus)))
