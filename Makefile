@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test test-slurm check bench lock clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 setup: .venv/ready  ## Make .venv
 
@@ -21,6 +21,9 @@ demo: setup  ## Run all of the workflow on a small synthetic data set into resul
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slurm: setup  ## Run only the tests on a SLURM of their own (as root, with Debian's slurmctld, slurmd, slurm-client, munge)
+	$(BIN)/python -m pytest tests/slurm
 
 check: setup  ## Run the linters and the type checker
 	$(BIN)/ruff check .

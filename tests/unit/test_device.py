@@ -108,11 +108,17 @@ def test_two_trainings_at_once_get_two_gpus(three_gpus):
         assert (first.index, second.index) == (1, 2)
 
 
-def test_under_slurm_the_first_gpu_is_taken_without_a_lock(three_gpus, monkeypatch, tmp_path):
+def test_the_only_gpu_of_a_slurm_job_is_taken_without_a_lock(three_gpus, monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setattr(devices, "_visible_gpus", lambda: GPUS[:1])
     with hold_device("auto") as first, hold_device("auto") as second:
         assert first.index == second.index == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_trainings_in_one_slurm_job_share_out_its_gpus(three_gpus, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    test_two_trainings_at_once_get_two_gpus(three_gpus)
 
 
 def test_an_unknown_gpu_is_an_error_that_names_those_there(three_gpus):
