@@ -139,5 +139,6 @@ def test_everything_opens_and_says_how_to_read_it(page, category):
         explain.click()
         caption = page.locator("nav .prose")
         assert re.fullmatch(r"[A-Z].*\.", caption.inner_text().strip(), flags=re.DOTALL)
+        assert not re.search(r"\b1 (test )?(studies|slices|models|trainings)\b", caption.inner_text())
         assert caption.locator(".system-message, .problematic").count() == 0
         page.locator("nav").get_by_text(category, exact=True).click()

@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from lesionbench.words import counted, listed
+
 CONFIDENCE = 0.95
 ALPHA = 0.05
 POWER = 0.8
@@ -194,8 +196,8 @@ def conclusions(
     needed = studies_needed(len(pairs))
     if len(common) < needed:
         return (
-            f"{_count(len(common), 'study', 'studies')} with a score for every model and "
-            f"{_count(len(pairs), 'comparison')}: no difference can be shown here, however large; "
+            f"{counted(len(common), 'study')} with a score for every model and "
+            f"{counted(len(pairs), 'comparison')}: no difference can be shown here, however large; "
             f"that takes at least {needed} studies. The order of the means is no evidence for any model.",
         )
     leader = str(common.mean().idxmax())
@@ -213,12 +215,12 @@ def _verdict(
     name = f"{labels[leader]} ({common[leader].mean():.3f})"
     lower = [labels[model] for model in beaten]
     if not rivals:
-        return (f"{name} has a higher mean Dice than {_listed(lower)}; the difference from each is beyond chance.",)
+        return (f"{name} has a higher mean Dice than {listed(lower)}; the difference from each is beyond chance.",)
     first = (
         f"No model can be called the best: the highest mean Dice, that of {name}, cannot be told apart from that of "
-        f"{_listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
+        f"{listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
     )
-    return (first, f"{labels[leader]} does score higher than {_listed(lower)}, beyond chance.") if beaten else (first,)
+    return (first, f"{labels[leader]} does score higher than {listed(lower)}, beyond chance.") if beaten else (first,)
 
 
 def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str], studies: int) -> tuple[str, ...]:
@@ -227,7 +229,7 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
     shares = [
         f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
     ]
-    sentences = [f"Drawing the studies anew puts {_listed(shares)} of draws."]
+    sentences = [f"Drawing the studies anew puts {listed(shares)} of draws."]
     unclear = pairs[~pairs["different"]]
     if len(unclear):
         low, high = unclear["detectable"].min(), unclear["detectable"].max()
@@ -242,11 +244,3 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
 def _defined(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values, dtype=float)
     return array[np.isfinite(array)]
-
-
-def _count(number: int, noun: str, plural: str | None = None) -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
