@@ -355,7 +355,7 @@ def test_grid_without_slices_says_so():
 
 def captions():
     params = SimpleNamespace(
-        studies="10 test studies (means over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
+        studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
         resamples=10000, plane="coronal", paper=True, slices="auto",
     )  # fmt: skip
     return SimpleNamespace(params=params, input=SimpleNamespace(), config={}, wildcards=SimpleNamespace())

@@ -122,7 +122,7 @@ if len(experiment.folds) > 1:
     shown_tested += f" of fold {first_fold}"
 shown_run = shown_tested
 if experiment.trained and len(settings["seeds"]) > 1:
-    tested += f" (means over {len(settings['seeds'])} seeds)"
+    tested += f" (averaged over {len(settings['seeds'])} seeds)"
     shown_run += f" (seed {settings['seeds'][0]})"
 shown_stacks = collect("<results>/slices/{study}.npz", study=experiment.folds[first_fold].test)
 
