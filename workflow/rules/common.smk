@@ -181,3 +181,7 @@ onstart:
         cancel_left_over(jobs)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+onerror:
+    print(experiment.unfinished(), file=sys.stderr)
