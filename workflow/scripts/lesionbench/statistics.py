@@ -225,7 +225,8 @@ def _verdict(
 
 def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str], studies: int) -> tuple[str, ...]:
     chances = ranks[1].sort_values(ascending=False, kind="stable")
-    often = [(labels[str(model)], f"in {100 * chance:.0f} %") for model, chance in chances.items() if chance >= 0.005]
+    chances = chances[chances >= 0.005]
+    often = [(labels[str(model)], f"in {100 * chance:.0f}\u00a0%") for model, chance in chances.items()]
     shares = [
         f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
     ]
@@ -235,7 +236,7 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
         low, high = unclear["detectable"].min(), unclear["detectable"].max()
         size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
         sentences.append(
-            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f} % to be found in "
+            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f}\u00a0% to be found in "
             f"{studies} studies: not being told apart is no proof of being equal."
         )
     return tuple(sentences)
