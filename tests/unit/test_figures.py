@@ -205,6 +205,7 @@ def test_epochs_are_whole_numbers(epochs):
     histories = pd.concat([histories_of({"unet": 1})] * 9).assign(epoch=lambda table: np.arange(len(table)) + 1)
     lower = learning_curves(histories[:epochs], {"unet": "U-Net"}).axes[1]
     low, high = lower.get_xlim()
+    assert all(len(line.get_xdata()) > 1 or line.get_marker() != "" for line in lower.lines)
     ticks = [tick for tick in lower.get_xticks() if low <= tick <= high]
     assert ticks and all(tick == round(tick) for tick in ticks)
 

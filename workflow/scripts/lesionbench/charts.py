@@ -101,9 +101,11 @@ def _draw_runs(upper: Axes, lower: Axes, histories: pd.DataFrame) -> None:
     runs = histories.groupby(["fold", "seed"])
     width = 1.2 if runs.ngroups == 1 else 0.7
     for _, run in runs:
-        upper.plot(run["epoch"], run["train_loss"], color=BLUE, linestyle="--", linewidth=width)
-        upper.plot(run["epoch"], run["validation_loss"], color=VERMILLION, linewidth=width)
-        lower.plot(run["epoch"], run["validation_dice"], color=GREEN, linewidth=width)
+        # A single epoch is no line.
+        look: dict[str, Any] = {"linewidth": width, "marker": "_" if len(run) == 1 else "", "clip_on": False}
+        upper.plot(run["epoch"], run["train_loss"], color=BLUE, linestyle="--", **look)
+        upper.plot(run["epoch"], run["validation_loss"], color=VERMILLION, **look)
+        lower.plot(run["epoch"], run["validation_dice"], color=GREEN, **look)
         best = run.iloc[run["validation_loss"].argmin()]
         for axes, column in ((upper, "validation_loss"), (lower, "validation_dice")):
-            axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3)
+            axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3, clip_on=False)
