@@ -76,8 +76,13 @@ def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_cou
     assert "A GPU" in table.notes[1]
 
 
+def cost_on_a_cpu(folder):
+    """The cost of one small model that was trained once."""
+    records, predictions = write_runs(folder, [(SMALL, 1, 1, [1])], {"type": "cpu"})
+    return cost_table(records, predictions, [write_stack(folder, 1)], [["small", 0, 0]], {"small": "Small"})
+
+
 def test_without_a_gpu_there_is_no_column_of_its_memory(tmp_path):
-    records, predictions = write_runs(tmp_path, [(SMALL, 1, 1, [1])], {"type": "cpu"})
-    table = cost_table(records, predictions, [write_stack(tmp_path, 1)], [["small", 0, 0]], {"small": "Small"})
+    table = cost_on_a_cpu(tmp_path)
     assert "GPU memory (GB)" not in table.shown and table.shown["Host memory (GB)"].tolist() == ["3.0"]
     assert "CPU" in table.notes[1]

@@ -111,3 +111,16 @@ def test_reference_results(tmp_path):
     path.write_text("model,mean_dice\na,0.5\n")
     with pytest.raises(UserError, match="max_dice"):
         read_reference_results(str(path))
+
+
+def test_runs_without_scores_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config(seeds=[0, 1], pathvars={"results": "mine"}))
+    for model, seed in (("b", 0), ("b", 1), ("a", 1)):
+        scores = tmp_path / "mine" / "metrics" / model / "fold-0" / f"seed-{seed}" / "studies.csv"
+        scores.parent.mkdir(parents=True)
+        scores.touch()
+    assert experiment.unfinished().startswith("1 of 4 runs without scores: a (fold 0, seed 0). What has finished is")
+    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0").mkdir()
+    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0" / "studies.csv").touch()
+    assert experiment.unfinished() == ""

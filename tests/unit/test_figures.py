@@ -176,6 +176,13 @@ def test_volumes_show_every_study_with_mean_difference_and_limits():
         assert axes.get_title().startswith(label[:6])
 
 
+def test_volumes_of_litres_leave_room_between_the_titles():
+    reference, predicted = volumes_of(LABELS, 20)
+    figure = volume_agreement(100 * reference, 100 * predicted, LABELS)
+    titles = [box for item, box in texts(figure) if " to " in item.get_text()]
+    assert len(titles) == len(LABELS) and not titles[0].overlaps(titles[1])
+
+
 def test_cost_shows_only_models_whose_cost_is_known():
     comparison = tables_of(LABELS, studies=12)["comparison"]
     costs = costs_of({"unet": "U-Net"})
@@ -191,6 +198,16 @@ def test_the_best_epoch_is_the_one_of_lowest_validation_loss():
         [line.get_xydata()[0].tolist() for line in axes.lines if line.get_marker() == "o"] for axes in (upper, lower)
     ]
     assert dots == [[[5, 0]], [[5, 0.8]]]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 100])
+def test_epochs_are_whole_numbers(epochs):
+    histories = pd.concat([histories_of({"unet": 1})] * 9).assign(epoch=lambda table: np.arange(len(table)) + 1)
+    lower = learning_curves(histories[:epochs], {"unet": "U-Net"}).axes[1]
+    low, high = lower.get_xlim()
+    assert all(len(line.get_xdata()) > 1 or line.get_marker() != "" for line in lower.lines)
+    ticks = [tick for tick in lower.get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
 
 
 def test_every_study_is_a_line_through_all_models():
@@ -223,14 +240,15 @@ def test_a_run_of_slices_holds_most_lesion():
 
 
 def slice_scores():
-    """Two models, two studies of 40 slices, in four runs: found, partly found, missed, false positive; else empty."""
+    """Two models, two studies of 40 slices: runs found, partly found, barely found, missed, false positive; empty."""
     rows = []
     for model, factor in (("a", 1.0), ("b", 0.8)):
         for study in ("study_0001", "study_0002"):
             for index in range(40):
                 reference = 50 + index if index < 24 else 0
-                predicted = 40 if index < 16 or 24 <= index < 30 else 0
-                dice = [0.95, 0.5, 0.0, 0.0][index // 8] * factor if reference or predicted else np.nan
+                predicted = 40 if index < 20 or 24 <= index < 30 else 0
+                scores = [0.95, 0.95, 0.5, 0.5, 0.1 * (model == "a"), 0, 0, 0, 0, 0]
+                dice = scores[index // 4] * factor if reference or predicted else np.nan
                 rows.append((model, study, index, reference, predicted, dice))
     return pd.DataFrame(rows, columns=["model", "study", "slice", "reference_voxels", "predicted_voxels", "dice"])
 
@@ -256,6 +274,8 @@ def test_listed_slices_keep_their_order_and_are_checked():
     scores = slice_scores()
     wanted = [{"study": "study_0002", "slice": 20}, {"study": "study_0001", "slice": 1}]
     assert listed_slices(wanted, scores) == [Pick("study_0002", 20, "missed"), Pick("study_0001", 1, "found")]
+    # What one model marks a little of is not missed, however low the mean.
+    assert listed_slices([{"study": "study_0001", "slice": 18}], scores)[0].kind == "barely found"
     with pytest.raises(UserError, match=r"figures\.slices: study_0009 is not a test study.*study_0001, study_0002"):
         listed_slices([{"study": "study_0009", "slice": 1}], scores)
     with pytest.raises(UserError, match=r"study_0001 has no slice 40.*0 to 39"):
@@ -336,12 +356,10 @@ def test_grid_without_slices_says_so():
 
 def captions():
     params = SimpleNamespace(
-        studies=10, seeds=[0, 1], runs=[["unet", 0, 0]], labels=LABELS, label="U-Net", resamples=10000, plane="coronal",
-        paper=True, slices="auto",
+        studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
+        resamples=10000, plane="coronal", paper=True, slices="auto",
     )  # fmt: skip
-    return SimpleNamespace(
-        params=params, input=SimpleNamespace(stacks=["a.npz"]), config={}, wildcards=SimpleNamespace()
-    )
+    return SimpleNamespace(params=params, input=SimpleNamespace(), config={}, wildcards=SimpleNamespace())
 
 
 def test_captions_render(repository):

@@ -163,7 +163,7 @@ def test_a_clear_winner_is_named():
     text = conclude(simulate(20, [0, 0.1, 0, 0], np.random.default_rng(6)))
     assert text.startswith("Model B (")
     assert "higher mean Dice than Model A, Model C and Model D" in text
-    assert "Model B first in 100 %" in text
+    assert "Model B first in 100\u00a0%" in text
 
 
 def test_a_loser_is_named_without_a_winner():

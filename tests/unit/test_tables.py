@@ -12,6 +12,7 @@ import pytest
 from lesionbench.comparison import make_tables
 from lesionbench.scores import collect_scores, dice_readings, scores_by_study, spread_over_seeds
 from lesionbench.tables import Table, format_interval, format_number, slices_by_subset, write_table
+from test_cost import cost_on_a_cpu
 
 LABELS = {"unet": "U-Net", "unet_vgg19": "U-Net with VGG19 encoder"}
 REFERENCE = [["unet", 0.602920, 0.809378], ["unet_vgg19", 0.597698, 0.815499]]
@@ -93,7 +94,9 @@ def test_html_is_a_page_with_escaped_cells(tmp_path):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
-    tables = make_tables(*score_frames(), LABELS, REFERENCE, resamples=100) | {"awkward": awkward_table()}
+    tables = make_tables(*score_frames(), LABELS, REFERENCE, resamples=100)
+    tables |= {"awkward": awkward_table(), "cost": cost_on_a_cpu(tmp_path)}
+    tables |= {f"slices_of_{plane}": slices_by_subset(INVENTORY, {0: FOLD}, plane) for plane in ("axial", "coronal")}
     for name, table in tables.items():
         write_table(table, [tmp_path / f"{name}.tex"])
     packages = r"\usepackage[utf8]{inputenc}\usepackage{booktabs}\usepackage{graphicx}"

@@ -1,5 +1,7 @@
 """Masks that were made elsewhere: scored and compared without any CT, and nothing trained."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -108,3 +110,4 @@ def test_an_unusable_mask_is_named_and_the_other_runs_are_kept(checkout):
     metrics = checkout.folder / "results" / "external" / "metrics" / "bad"
     kept = [pd.read_csv(path)["study"].tolist() for path in metrics.glob("fold-*/seed-0/studies.csv")]
     assert len(kept) == 1 and STUDIES[3] not in kept[0]
+    assert re.search(r"1 of 4 runs without scores: bad \(fold [01], seed 0\)\. What has finished is kept", output)

@@ -98,6 +98,14 @@ def test_the_top_of_the_first_page_can_be_read_in_a_low_window(page):
     assert page.locator("#opening h1").bounding_box()["y"] >= 0
 
 
+def test_the_top_of_a_long_figure_can_be_seen_in_a_low_window(page):
+    page.set_viewport_size({"width": 1000, "height": 400})
+    open_category(page, "Predictions")
+    rows(page).first.locator("a").first.click()
+    figure = page.locator("img[src^='data:image/png']").last.bounding_box()
+    assert figure["y"] >= 0 and figure["height"] > 400
+
+
 def test_the_menu_leads_from_the_answer_to_what_is_behind_it(page):
     shown = page.locator("nav li").all_inner_texts()
     assert [entry for entry in shown if entry in CATEGORIES] == CATEGORIES == sorted(CATEGORIES)
@@ -139,5 +147,6 @@ def test_everything_opens_and_says_how_to_read_it(page, category):
         explain.click()
         caption = page.locator("nav .prose")
         assert re.fullmatch(r"[A-Z].*\.", caption.inner_text().strip(), flags=re.DOTALL)
+        assert not re.search(r"\b1 (test )?(studies|slices|models|trainings)\b", caption.inner_text())
         assert caption.locator(".system-message, .problematic").count() == 0
         page.locator("nav").get_by_text(category, exact=True).click()

@@ -10,6 +10,7 @@ from lesionbench.experiment import plan_experiment, read_reference_results
 from lesionbench.files import sha256
 from lesionbench.provenance import code_digest, prefer_this_checkout
 from lesionbench.slurm import cancel_left_over, claimed_by
+from lesionbench.words import counted
 
 prefer_this_checkout()
 try:
@@ -111,10 +112,18 @@ def metric_settings(wildcards):
 
 labels = {model: experiment.label(model) for model in settings["compare"]}
 trained_labels = {model: labels[model] for model in experiment.trained}
-tested = sorted({study for fold in experiment.folds.values() for study in fold.test})
 first_fold = min(experiment.folds)
 # The run of each model whose predictions the figures of slices show.
 shown = f"fold-{first_fold}/seed-{settings['seeds'][0]}"
+# What captions say of the studies that a table or a figure stands on.
+tested = counted(sum(len(fold.test) for fold in experiment.folds.values()), "test study")
+shown_tested = counted(len(experiment.folds[first_fold].test), "test study")
+if len(experiment.folds) > 1:
+    shown_tested += f" of fold {first_fold}"
+shown_run = shown_tested
+if experiment.trained and len(settings["seeds"]) > 1:
+    tested += f" (averaged over {len(settings['seeds'])} seeds)"
+    shown_run += f" (seed {settings['seeds'][0]})"
 shown_stacks = collect("<results>/slices/{study}.npz", study=experiment.folds[first_fold].test)
 
 
@@ -172,3 +181,7 @@ onstart:
         cancel_left_over(jobs)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+onerror:
+    print(experiment.unfinished(), file=sys.stderr)

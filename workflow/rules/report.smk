@@ -43,8 +43,7 @@ rule compare:
         labels=labels,
         reference=reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("compare"),
     message:
         "Comparing the models"
@@ -109,6 +108,7 @@ rule plot_example_slice:
         mem_mb=growing(1500),
         runtime=10,
     params:
+        studies=shown_tested,
         code=code_digest("plot_example_slice"),
     message:
         "Drawing a slice and its lesions"
@@ -159,6 +159,7 @@ rule plot_predictions:
         runtime=10,
     params:
         label=lambda wildcards: labels[wildcards.model],
+        studies=lambda wildcards: shown_run if wildcards.model in trained_labels else shown_tested,
         code=code_digest("plot_predictions"),
     message:
         "Drawing predictions of {wildcards.model}"
@@ -183,6 +184,7 @@ rule plot_model_grid:
         runtime=10,
     params:
         labels=labels,
+        studies=shown_run,
         slices=lookup(within=settings, dpath="figures/slices"),
         code=code_digest("plot_model_grid"),
     message:
@@ -205,8 +207,7 @@ rule plot_dice_by_model:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_dice_by_model"),
     message:
         "Drawing Dice by model"
@@ -227,8 +228,7 @@ rule plot_pairwise_differences:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_pairwise_differences"),
     message:
         "Drawing differences between models"
@@ -251,8 +251,7 @@ rule plot_rank_stability:
     params:
         labels=labels,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_rank_stability"),
     message:
         "Drawing how stable the ranks are"
@@ -275,8 +274,7 @@ rule plot_volume_agreement:
     params:
         runs=[list(run) for run in experiment.runs],
         labels=labels,
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_volume_agreement"),
     message:
         "Drawing the agreement of lesion volumes"
@@ -298,8 +296,7 @@ rule plot_dice_by_cost:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_dice_by_cost"),
     message:
         "Drawing Dice over cost"
@@ -320,8 +317,7 @@ rule plot_dice_readings:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        studies=len(tested),
-        seeds=lookup(within=settings, dpath="seeds"),
+        studies=tested,
         code=code_digest("plot_dice_readings"),
     message:
         "Drawing the readings of mean Dice"

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lesionbench.figures import BLUE, COLUMN, GREEN, GREY, INK, PAGE, PALE, VERMILLION, new_figure
+from lesionbench.words import counted
 
 # Light to dark as involvement grows, and grey for a study of unknown category.
 _CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B", PALE]
@@ -23,7 +24,7 @@ def class_pie(classes: pd.DataFrame) -> Figure:
     figure = new_figure(COLUMN, 2.4)
     axes = figure.add_subplot()
     present = classes[classes["studies"] > 0]
-    total = present["studies"].sum()
+    total = int(present["studies"].sum())
     colours = dict(zip(classes["category"], _CLASS_COLOURS, strict=False))
     wedges, *_ = axes.pie(
         present["studies"],
@@ -46,7 +47,7 @@ def class_pie(classes: pd.DataFrame) -> Figure:
             arrowprops=line | {"relpos": (0 if x > 0 else 1, 0.5)},
         )
     axes.set(xlim=(-1.25, 1.25), ylim=(-1.2, 1.35))
-    axes.set_xlabel(f"n = {total:,} studies")
+    axes.set_xlabel(f"n = {counted(total, 'study')}")
     return figure
 
 
@@ -82,7 +83,7 @@ def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figur
         upper.set_ylim(min(0, np.nanmin(losses)), 1.05 * np.nanmax(losses))
         lower.set(ylim=(0, 1), xlabel="Epoch")
         lower.tick_params(labelbottom=True)
-        lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
         if position % columns == 0:
             upper.set_ylabel("Loss")
             lower.set_ylabel("Validation Dice")
@@ -100,9 +101,11 @@ def _draw_runs(upper: Axes, lower: Axes, histories: pd.DataFrame) -> None:
     runs = histories.groupby(["fold", "seed"])
     width = 1.2 if runs.ngroups == 1 else 0.7
     for _, run in runs:
-        upper.plot(run["epoch"], run["train_loss"], color=BLUE, linestyle="--", linewidth=width)
-        upper.plot(run["epoch"], run["validation_loss"], color=VERMILLION, linewidth=width)
-        lower.plot(run["epoch"], run["validation_dice"], color=GREEN, linewidth=width)
+        # A single epoch is no line.
+        look: dict[str, Any] = {"linewidth": width, "marker": "_" if len(run) == 1 else "", "clip_on": False}
+        upper.plot(run["epoch"], run["train_loss"], color=BLUE, linestyle="--", **look)
+        upper.plot(run["epoch"], run["validation_loss"], color=VERMILLION, **look)
+        lower.plot(run["epoch"], run["validation_dice"], color=GREEN, **look)
         best = run.iloc[run["validation_loss"].argmin()]
         for axes, column in ((upper, "validation_loss"), (lower, "validation_dice")):
-            axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3)
+            axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3, clip_on=False)

@@ -14,6 +14,7 @@ from lesionbench.config import resolve_config
 from lesionbench.dataset import Study, find_prediction, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 from lesionbench.split import Fold, make_folds
+from lesionbench.words import counted
 
 
 class Run(NamedTuple):
@@ -81,6 +82,21 @@ class Experiment:
         """Return the files of those masks for a fold's test studies, in their order; none for a model trained here."""
         folder = self.predictions(model)
         return [str(find_prediction(folder, study)) for study in self.folds[fold].test] if folder else []
+
+    def unfinished(self) -> str:
+        """Return a sentence on the runs that have no scores yet, empty where all have."""
+        scores = Path(self.settings["pathvars"].get("results", "results"), "metrics")
+        missing = [
+            f"{model} (fold {fold}, seed {seed})"
+            for model, fold, seed in self.runs
+            if not (scores / model / f"fold-{fold}" / f"seed-{seed}" / "studies.csv").is_file()
+        ]
+        if not missing:
+            return ""
+        return (
+            f"{len(missing)} of {counted(len(self.runs), 'run')} without scores: {', '.join(missing)}. What has "
+            "finished is kept: mend the cause above and run the same command again, or take the model out of `compare`."
+        )
 
     def encoder_weights(self, model: str) -> list[str]:
         """Return the file of a model's encoder weights, or nothing for a model that is trained from scratch."""

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerErrorbar
 from matplotlib.ticker import MaxNLocator
 
 from lesionbench.figures import (
@@ -56,7 +58,8 @@ def dice_by_model(comparison: pd.DataFrame, dice: pd.DataFrame) -> Figure:
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
     axes.set_yticks(rows, comparison["label"])
     axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=3)
+    whiskers = HandlerErrorbar(xerr_size=1.0)  # in font sizes, so that they show beside the mark
+    figure.legend(loc="outside lower center", ncols=3, handler_map={ErrorbarContainer: whiskers})
     return figure
 
 
@@ -154,7 +157,7 @@ def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapp
     """
     columns = min(4, len(labels))
     bands = math.ceil(len(labels) / columns)
-    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2 * bands)
+    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.1 * bands)
     panels = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
@@ -165,7 +168,7 @@ def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapp
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.plot((predicted[model] + reference) / 2, differences, "o", color=BLUE, markersize=3.5, alpha=0.7)
         if math.isfinite(mean):
-            title += f"\n{format_number(mean, 1, signed=True)} ({format_interval(low, high, 1, signed=True)}) ml"
+            title += f"\n{format_number(mean, 1, signed=True)} ml\n({format_interval(low, high, 1, signed=True)})"
             axes.axhline(mean, color=VERMILLION)
             for limit in (low, high):
                 axes.axhline(limit, color=VERMILLION, linestyle="--", linewidth=0.9)

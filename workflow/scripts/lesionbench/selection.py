@@ -8,7 +8,7 @@ import pandas as pd
 
 from lesionbench.errors import UserError
 
-KINDS = ("found", "partly found", "missed", "false positive", "empty")
+KINDS = ("found", "partly found", "barely found", "missed", "false positive", "empty")
 
 
 class Pick(NamedTuple):
@@ -80,13 +80,21 @@ def listed_slices(wanted: Sequence[Mapping], slices: pd.DataFrame) -> list[Pick]
 
 
 def _classify(slices: pd.DataFrame) -> pd.DataFrame:
-    """Return study, slice, kind and size (voxels of the reference, else of the false positives) of each slice."""
+    """Return study, slice, kind and size (voxels of the reference, else of the false positives) of each slice.
+
+    A lesion slice is found where the models' mean Dice is at least 0.7, barely found where it is below 0.1, and missed
+    only where no model marks a voxel of the reference.
+    """
     table = slices.groupby(["study", "slice"], as_index=False).agg(
-        reference=("reference_voxels", "max"), predicted=("predicted_voxels", "max"), dice=("dice", "mean")
+        reference=("reference_voxels", "max"),
+        predicted=("predicted_voxels", "max"),
+        dice=("dice", "mean"),
+        best=("dice", "max"),
     )
     table["kind"] = "partly found"
     table.loc[table["dice"] >= 0.7, "kind"] = "found"
-    table.loc[table["dice"] < 0.1, "kind"] = "missed"
+    table.loc[table["dice"] < 0.1, "kind"] = "barely found"
+    table.loc[table["best"] == 0, "kind"] = "missed"
     table.loc[(table["reference"] == 0) & (table["predicted"] > 0), "kind"] = "false positive"
     table.loc[(table["reference"] == 0) & (table["predicted"] == 0), "kind"] = "empty"
     # Of the empty slices those in the middle of the body are worth a look, not air above the shoulders.

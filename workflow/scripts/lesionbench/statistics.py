@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from lesionbench.words import counted, listed
+
 CONFIDENCE = 0.95
 ALPHA = 0.05
 POWER = 0.8
@@ -194,8 +196,8 @@ def conclusions(
     needed = studies_needed(len(pairs))
     if len(common) < needed:
         return (
-            f"{_count(len(common), 'study', 'studies')} with a score for every model and "
-            f"{_count(len(pairs), 'comparison')}: no difference can be shown here, however large; "
+            f"{counted(len(common), 'study')} with a score for every model and "
+            f"{counted(len(pairs), 'comparison')}: no difference can be shown here, however large; "
             f"that takes at least {needed} studies. The order of the means is no evidence for any model.",
         )
     leader = str(common.mean().idxmax())
@@ -213,27 +215,28 @@ def _verdict(
     name = f"{labels[leader]} ({common[leader].mean():.3f})"
     lower = [labels[model] for model in beaten]
     if not rivals:
-        return (f"{name} has a higher mean Dice than {_listed(lower)}; the difference from each is beyond chance.",)
+        return (f"{name} has a higher mean Dice than {listed(lower)}; the difference from each is beyond chance.",)
     first = (
         f"No model can be called the best: the highest mean Dice, that of {name}, cannot be told apart from that of "
-        f"{_listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
+        f"{listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
     )
-    return (first, f"{labels[leader]} does score higher than {_listed(lower)}, beyond chance.") if beaten else (first,)
+    return (first, f"{labels[leader]} does score higher than {listed(lower)}, beyond chance.") if beaten else (first,)
 
 
 def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str], studies: int) -> tuple[str, ...]:
     chances = ranks[1].sort_values(ascending=False, kind="stable")
-    often = [(labels[str(model)], f"in {100 * chance:.0f} %") for model, chance in chances.items() if chance >= 0.005]
+    chances = chances[chances >= 0.005]
+    often = [(labels[str(model)], f"in {100 * chance:.0f}\u00a0%") for model, chance in chances.items()]
     shares = [
         f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
     ]
-    sentences = [f"Drawing the studies anew puts {_listed(shares)} of draws."]
+    sentences = [f"Drawing the studies anew puts {listed(shares)} of draws."]
     unclear = pairs[~pairs["different"]]
     if len(unclear):
         low, high = unclear["detectable"].min(), unclear["detectable"].max()
         size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
         sentences.append(
-            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f} % to be found in "
+            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f}\u00a0% to be found in "
             f"{studies} studies: not being told apart is no proof of being equal."
         )
     return tuple(sentences)
@@ -242,11 +245,3 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
 def _defined(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values, dtype=float)
     return array[np.isfinite(array)]
-
-
-def _count(number: int, noun: str, plural: str | None = None) -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

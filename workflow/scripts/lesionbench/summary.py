@@ -15,6 +15,7 @@ from lesionbench.files import sha256
 from lesionbench.provenance import environment
 from lesionbench.statistics import conclusions
 from lesionbench.tables import PAPER_PLANE, STYLE, SUBSETS, UNDEFINED, format_number
+from lesionbench.words import counted, listed
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "summary.html.jinja"
 DIGITS = 16  # of a SHA-256, enough to tell files apart
@@ -30,7 +31,7 @@ def render_summary(
     """Return the page as HTML, of what `read_answer`, `describe_data` and `read_provenance` have found."""
     loader = FileSystemLoader(TEMPLATE.parent)
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.filters["number"] = lambda value: format_number(value, 0)
+    jinja.filters |= {"number": lambda value: format_number(value, 0), "counted": counted, "listed": listed}
     return jinja.get_template(TEMPLATE.name).render(
         config=config,
         config_text=yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False, width=100),

@@ -1,0 +1,17 @@
+"""Counts and lists read as in a sentence."""
+
+import pytest
+
+from lesionbench.words import counted, listed
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [(1, "test study", "1 test study"), (0, "study", "0 studies"), (1110, "slice", "1,110 slices")],
+)
+def test_a_noun_agrees_with_its_number(number, noun, text):
+    assert counted(number, noun) == text
+
+
+def test_lists_end_with_and():
+    assert [listed(list("abc")[:length]) for length in (1, 2, 3)] == ["a", "a and b", "a, b and c"]

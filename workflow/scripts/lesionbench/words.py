@@ -1,0 +1,14 @@
+"""Counts and lists as a sentence has them. Needs nothing, so that the workflow can use it while it is parsed."""
+
+from collections.abc import Sequence
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 study", "2 studies", "1,110 studies": a number with its noun, given as the singular."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
