@@ -10,7 +10,8 @@ from snakemake_executor_plugin_slurm import Executor
 
 def pretend(executor: Executor, job: Any) -> str:
     """Stand in for `Executor.format_job_exec`; the files are as large as those of `finish`, and as sparse."""
-    return f"sleep 1; truncate -s 2M {' '.join(map(shlex.quote, job.output))}"
+    files = " ".join(map(shlex.quote, job.output))
+    return f"sleep 1; mkdir -p $(dirname {files}); truncate -s 2M {files}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "slurm"))
 from cluster import cluster, missing, queue
 
 MODELS, FOLDS, SEEDS, STUDIES = 20, 5, 10, 50
-AT_ONCE = (100, 1000)
+AT_ONCE = (1000, 100)
 NO_GPU = ("--set-resources", "train:gpu=0")  # or the cluster's two would be all there is to wait for
 
 

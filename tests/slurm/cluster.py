@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 
 import psutil
 
@@ -82,7 +83,7 @@ def missing() -> str | None:
     absent = [program for program in PROGRAMS if not shutil.which(program, path=_path())]
     if absent:
         return f"{', '.join(absent)} missing; install slurmctld, slurmd, slurm-client and munge"
-    if INSTALLED_CONF.exists():
+    if INSTALLED_CONF.exists() and not _left_over():
         return f"{INSTALLED_CONF} is there: this machine has a SLURM of its own"
     return None
 
@@ -103,8 +104,10 @@ def cluster(folder: Path) -> Iterator[None]:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
+    if left := _left_over():
+        _stop(left)
     INSTALLED_CONF.parent.mkdir(exist_ok=True)
-    INSTALLED_CONF.unlink(missing_ok=True)  # a link that leads nowhere
+    INSTALLED_CONF.unlink(missing_ok=True)
     INSTALLED_CONF.symlink_to(conf)
     munge = {"key-file": key, "seed-file": folder / "seed", "socket": folder / "munge.socket"}
     munge |= {"pid-file": folder / "munged.pid", "log-file": folder / "munged.log"}
@@ -129,6 +132,12 @@ def queue() -> list[Job]:
     """Return the jobs that are pending or running."""
     rows = ask("squeue", "--noheader", "--format=%i|%T|%k").splitlines()
     return [Job(*row.split("|")) for row in rows]
+
+
+def _left_over() -> Path | None:
+    """Return the folder of a cluster whose tests were killed."""
+    folder = INSTALLED_CONF.resolve().parent
+    return folder if INSTALLED_CONF.is_symlink() and folder.is_relative_to(gettempdir()) else None
 
 
 def _path() -> str:

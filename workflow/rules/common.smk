@@ -184,4 +184,5 @@ onstart:
 
 
 onerror:
-    print(experiment.unfinished(), file=sys.stderr)
+    if unfinished := experiment.unfinished():
+        print(unfinished, file=sys.stderr)
