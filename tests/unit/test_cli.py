@@ -62,6 +62,13 @@ def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, caps
     assert not list(tmp_path.glob("mask*"))
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(run, scan, tmp_path, capsys):
+    mask = tmp_path / "scan.nii.gz" / "mask.nii.gz"
+    assert main(["segment", str(scan), str(mask), "--run", str(run), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"lesionbench: {mask} cannot be written") and "Traceback" not in error
+
+
 def test_weights_that_do_not_fit_the_record_are_told(run, scan, tmp_path, capsys):
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
