@@ -101,7 +101,7 @@ def test_impossible_phantoms_are_refused(tmp_path, change, key):
         phantom_studies(tmp_path, PHANTOM | change)
 
 
-@pytest.mark.parametrize("module", ["dataset", "split"])
+@pytest.mark.parametrize("module", ["dataset", "slurm", "split", "words"])
 def test_modules_read_while_parsing_need_the_standard_library_alone(module, repository):
     code = f"import sys; import lesionbench.{module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-S", "-c", code]
