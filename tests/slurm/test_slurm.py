@@ -1,7 +1,6 @@
 """The workflow on a real SLURM of two nodes, a GPU each, through its profile: to the end, and through disturbances."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from cluster import ask, cluster, missing, queue
 RUN = "fold-0/seed-0"
 THREADS = ["--set-threads", "train=1", "predict=1", "inventory=1"]  # more change a training's last digits
 PROFILE = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
-LONG = {"training": {"batch_size": 1, "max_epochs": 30, "patience": 30}, "compare": ["small"]}
+LONG = {"training": {"batch_size": 1, "max_epochs": 100, "patience": 100}, "compare": ["small"]}
 FOUR = {
     "models": {f"unet_{name}": {"encoder_weights": None} for name in ("vgg19", "resnet34", "mobilenet_v2")},
     "compare": ["unet", "unet_vgg19", "unet_resnet34", "unet_mobilenet_v2"],
@@ -53,8 +52,8 @@ def weights(name, model="small"):
     return f"results/{name}/models/{model}/{RUN}/weights.safetensors"
 
 
-def training_log(checkout, name, model="small"):
-    log = checkout.folder / "logs" / name / "train" / model / f"{RUN}.log"
+def training_log(checkout, name, model="small", run=RUN):
+    log = checkout.folder / "logs" / name / "train" / model / f"{run}.log"
     return log.read_text() if log.exists() else ""
 
 
@@ -106,13 +105,18 @@ def job_of(rule, state="RUNNING"):
     return next((job.number for job in queue() if job.what.startswith(f"rule_{rule}") and job.state == state), None)
 
 
-def training_process(checkout):
-    """The innermost process of the training that runs in a checkout."""
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        if process.info["cwd"] == str(checkout.folder) and any(re.search(r"\.train\.py$", part) for part in command):
-            return process
-    return None
+def pause(checkout, name, process, runs=(RUN,)) -> list[str]:
+    """Suspend all trainings after the third epoch of one, until SLURM wakes them to end; return which had begun."""
+
+    def begun():
+        return [run for run in runs if "epoch 3/100" in training_log(checkout, name, run=run)]
+
+    wait_for(begun, "the third epoch", process)
+    for one in psutil.process_iter(["cmdline", "cwd"]):
+        is_training = any(part.endswith(".train.py") for part in one.info["cmdline"] or [])
+        if is_training and one.info["cwd"] == str(checkout.folder):
+            one.suspend()
+    return begun()
 
 
 def assert_undisturbed(checkout, name, resumed=True):
@@ -148,7 +152,7 @@ def test_the_four_models_give_the_same_bytes_as_without_slurm(checkout):
 def test_a_preempted_training_is_requeued_and_goes_on(checkout):
     prepare(checkout, "preempted")
     with running(checkout, "preempted", weights("preempted")) as (process, output):
-        wait_for(lambda: "epoch 3/30" in training_log(checkout, "preempted"), "the third epoch", process)
+        pause(checkout, "preempted", process)
         number = job_of("train")
         ask("sbatch", "-p", "urgent", "-N", "2", "--gpus-per-node=1", "-o", "/dev/null", "--wrap", "sleep 1")
         wait_for(lambda: job_of("train", "PENDING") == number, "the requeued training", process)
@@ -161,8 +165,7 @@ def test_a_preempted_training_is_requeued_and_goes_on(checkout):
 def test_a_training_at_its_time_limit_is_retried_and_goes_on(checkout):
     prepare(checkout, "late")
     with running(checkout, "late", weights("late"), "--set-resources", "train:runtime=1") as (process, output):
-        wait_for(lambda: "epoch 3/30" in training_log(checkout, "late"), "the third epoch", process)
-        training_process(checkout).suspend()
+        pause(checkout, "late", process)
         text = finish(process, output)
     assert "SLURM status is: 'TIMEOUT'" in text
     assert_undisturbed(checkout, "late")
@@ -171,7 +174,7 @@ def test_a_training_at_its_time_limit_is_retried_and_goes_on(checkout):
 def test_a_cancelled_training_is_retried_and_goes_on(checkout):
     prepare(checkout, "cancelled")
     with running(checkout, "cancelled", weights("cancelled")) as (process, output):
-        wait_for(lambda: "epoch 3/30" in training_log(checkout, "cancelled"), "the third epoch", process)
+        pause(checkout, "cancelled", process)
         ask("scancel", job_of("train"))
         wait_for(lambda: "Stopped by SIGTERM" in training_log(checkout, "cancelled"), "the end at a step", process, 20)
         text = finish(process, output)
@@ -182,20 +185,22 @@ def test_a_cancelled_training_is_retried_and_goes_on(checkout):
 def test_snakemake_killed_and_restarted_trains_nothing_twice(checkout):
     three = merged(LONG, {"seeds": [0, 1, 2]})
     prepare(checkout, "killed", three)
-    targets = [weights("killed").replace("seed-0", f"seed-{seed}") for seed in (0, 1, 2)]
+    runs = [f"fold-0/seed-{seed}" for seed in (0, 1, 2)]
+    targets = [weights("killed").replace(RUN, run) for run in runs]
     with running(checkout, "killed", *targets, config=three) as (process, _):
-        wait_for(lambda: "epoch 3/30" in training_log(checkout, "killed"), "the third epoch", process)
+        begun = pause(checkout, "killed", process, runs)
         assert job_of("train", "PENDING"), "two GPUs, three trainings"
-        left = {job.number for job in queue()}
         process.kill()
         process.wait()
-        assert left == {job.number for job in queue()}
+        left = {job.number for job in queue()}
+        assert len(left) == 3
         checkout.snakemake("--unlock", config=named("killed", three))
         with running(checkout, "killed", *targets, config=three) as (again, output):
             text = finish(again, output)
-    assert "An earlier Snakemake left these jobs" in text
-    assert all(number in text for number in left)
-    assert_undisturbed(checkout, "killed")
+    assert f"left these jobs in SLURM's queue: {', '.join(sorted(left))}. They are cancelled" in text
+    for run in begun:
+        assert "Resuming after epoch" in training_log(checkout, "killed", run=run)
+    assert_undisturbed(checkout, "killed", resumed=RUN in begun)
 
 
 def test_too_little_memory_is_retried_with_more(checkout):
