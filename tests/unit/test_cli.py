@@ -69,6 +69,21 @@ def test_a_folder_that_cannot_be_written_to_is_named(run, scan, tmp_path, capsys
     assert error.startswith(f"lesionbench: {mask} cannot be written") and "Traceback" not in error
 
 
+@pytest.mark.parametrize("name", ["scan.nii.gz", "run/../scan.nii.gz"])
+def test_the_mask_never_replaces_the_scan(name, run, scan, tmp_path, capsys):
+    before = scan.read_bytes()
+    assert main(["segment", str(scan), str(tmp_path / name), "--run", str(run), "--device", "cpu"]) == 1
+    assert "this is the scan" in capsys.readouterr().err
+    assert scan.read_bytes() == before
+
+
+@pytest.mark.parametrize("threshold", ["half", "1.5", "nan"])
+def test_a_threshold_that_is_no_probability_is_refused(threshold, capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", "scan.nii.gz", "mask.nii.gz", "--run", "run", "--threshold", threshold])
+    assert f"{threshold} is no number between 0 and 1" in capsys.readouterr().err
+
+
 def test_weights_that_do_not_fit_the_record_are_told(run, scan, tmp_path, capsys):
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +31,19 @@ def _segment(options: argparse.Namespace) -> None:
 
     if not options.mask.name.endswith((".nii", ".nii.gz")):
         raise UserError(f"{options.mask}: a mask is written as NIfTI. Give a name that ends with .nii.gz or .nii.")
+    if options.mask.resolve() == options.scan.resolve():
+        raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     volume = segment(load_run(options.run, options.device), options.scan, options.mask, options.threshold)
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
 
 def _threshold(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text} is no number between 0 and 1")
     return value
 
 
