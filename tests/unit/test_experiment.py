@@ -111,6 +111,9 @@ def test_reference_results(tmp_path):
     path.write_text("model,mean_dice\na,0.5\n")
     with pytest.raises(UserError, match="max_dice"):
         read_reference_results(str(path))
+    path.write_bytes("model,mean_dice,max_dice\nModèle,0.5,0.75\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"numbers\.csv is not a CSV in UTF-8"):
+        read_reference_results(str(path))
 
 
 def test_runs_without_scores_are_named(tmp_path, monkeypatch):

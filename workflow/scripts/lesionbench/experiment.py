@@ -139,14 +139,14 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     """Return [model, mean Dice, maximum Dice] a row of a CSV with the columns model, mean_dice and max_dice."""
     if not path:
         return []
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
         return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
-            f"reference_results: {path} is not a CSV with the columns model, mean_dice and max_dice ({error}). "
-            "Mend it, or write:\n  reference_results: null"
+            f"reference_results: {path} is not a CSV in UTF-8 with the columns model, mean_dice and max_dice "
+            f"({error}). Mend it, or write:\n  reference_results: null"
         ) from None
 
 
