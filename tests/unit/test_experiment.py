@@ -103,6 +103,13 @@ def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
         plan_experiment(config(models=models, compare=["a"]))
 
 
+def test_a_slice_to_show_is_of_a_test_study():
+    fold = plan_experiment(config()).folds[0]
+    plan_experiment(config(figures={"slices": [{"study": fold.test[0], "slice": 3}]}))
+    with pytest.raises(UserError, match=f"figures.slices: {fold.train[0]}: not a test .* Choose from {fold.test[0]}"):
+        plan_experiment(config(figures={"slices": [{"study": fold.train[0], "slice": 3}]}))
+
+
 def test_reference_results(tmp_path):
     path = tmp_path / "numbers.csv"
     path.write_text("model,mean_dice,max_dice,note\na,0.5,0.75,x\n")

@@ -118,7 +118,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     ------
     UserError
         where the configuration is wrong, the data set is not there, a file that the configuration names is missing, a
-        mask from elsewhere is missing, or a study to train on has no CT.
+        mask from elsewhere is missing, a study to train on has no CT, or a slice to show is of no test study.
     """
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
@@ -132,6 +132,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
     experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds)
     _check_masks_from_elsewhere(experiment)
+    _check_slices_to_show(experiment)
     return experiment
 
 
@@ -171,6 +172,18 @@ def _check_masks_from_elsewhere(experiment: Experiment) -> None:
                 f"({_first(missing)}): {find_prediction(folder, missing[0])} and so on. Add what is missing, name each "
                 "file as its study, or correct the path (relative to the working directory)."
             )
+
+
+def _check_slices_to_show(experiment: Experiment) -> None:
+    """Refuse a study of `figures.slices` before the trainings whose predictions the figures would show."""
+    wanted = experiment.settings["figures"]["slices"]
+    shown = experiment.folds[min(experiment.folds)].test
+    unknown = [] if wanted == "auto" else [entry["study"] for entry in wanted if entry["study"] not in shown]
+    if unknown:
+        raise UserError(
+            f"figures.slices: {_first(unknown)}: not a test study of the first fold. Choose from {', '.join(shown)}, "
+            "or write:\n  slices: auto"
+        )
 
 
 def _first(names: Sequence[str], count: int = 5) -> str:
