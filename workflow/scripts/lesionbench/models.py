@@ -53,7 +53,10 @@ def build_model(model: Mapping[str, Any], weights: Path | str | None = None) -> 
     try:
         network = constructor(in_channels=1, classes=1, **arguments, **options)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{name} with options {dict(options)} cannot be built: {error}") from error
+        reason = str(error).rstrip(".")
+        raise UserError(
+            f"{name} with options {dict(options)} cannot be built ({reason}). Correct the model's `options`."
+        ) from error
     if weights:
         _load_encoder(network.get_submodule("encoder"), str(encoder), Path(weights))
     return network
@@ -121,7 +124,10 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"encoder_weights: {path} cannot be read as a safetensors file: {error}") from error
+        raise UserError(
+            f"encoder_weights: {path} cannot be read as a safetensors file ({error}). Copy it anew, give another, or "
+            "write null to train from scratch."
+        ) from error
     weights = {key: value for key, value in weights.items() if not key.startswith(CLASSIFIER)}
     expected = encoder.state_dict()
     for key in weights.keys() & expected.keys():
