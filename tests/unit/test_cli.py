@@ -84,7 +84,15 @@ def test_a_threshold_that_is_no_probability_is_refused(threshold, capsys):
     assert f"{threshold} is no number between 0 and 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("record", ["{}", "[]", '"model"', "{"])
+def test_a_file_that_is_no_record_of_a_training_is_named(record, run, scan, tmp_path, capsys):
+    (run / "run.json").write_text(record)
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
+    assert capsys.readouterr().err.startswith(f"lesionbench: {run / 'run.json'}: cannot be read")
+
+
 def test_weights_that_do_not_fit_the_record_are_told(run, scan, tmp_path, capsys):
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
-    assert "do not fit" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "do not fit" in error and "Train again" in error and len(error) < 600

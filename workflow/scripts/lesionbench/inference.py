@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = shorten(str(error).splitlines()[1], 200, placeholder=" …")
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
     target = choose_device(device)
     return Predictor(place(network, target).eval(), record, target)

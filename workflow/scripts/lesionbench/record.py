@@ -51,6 +51,8 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = folder / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not {"model", "training", "preprocessing"} <= record.keys():
+            raise ValueError("it is no record of a training")
         path = folder / WEIGHTS
         return load_file(path), record
     except (OSError, ValueError, SafetensorError) as error:
