@@ -1,7 +1,10 @@
+import errno
 import hashlib
+import os
 
 import pytest
 
+from lesionbench.errors import UserError
 from lesionbench.files import atomic, sha256
 
 
@@ -13,6 +16,21 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_whatever_the_writer_made_of_it(tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fsync(file):
+        raise full
+
+    with pytest.raises(UserError, match=r"nii\.gz cannot be written \(No space"), atomic(tmp_path / "mask.nii.gz"):
+        raise full
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UserError, match="Make room"), atomic(tmp_path / "mask.nii.gz") as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError("unexpected pos 378112 vs 378008")
+    assert not list(tmp_path.iterdir())
 
 
 def test_success_replaces_and_makes_the_folder(tmp_path):

@@ -1,10 +1,15 @@
 """Files that are either whole or not there, and their hashes."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lesionbench.errors import UserError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -12,7 +17,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it to `path` when the block ends without an exception.
 
     The temporary name keeps the suffixes of `path` (`.nii.gz` stays `.nii.gz`), because writers choose their format by
-    them. After an exception the temporary file is removed and `path` is as it was.
+    them. After an exception the temporary file is removed and `path` is as it was; where it came because the disk is
+    full or a quota spent, it is a UserError, whatever the writer made of that.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,8 +28,31 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except Exception as error:
+        if reason := _lack_of_room(error, temporary):
+            raise UserError(
+                f"{path} cannot be written ({reason}). Make room and run the same command again."
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _lack_of_room(error: Exception, temporary: Path) -> str:
+    """Return how the system puts it where `error` came from a lack of room, else an empty string.
+
+    Writers that report a short write in words of their own, as PyTorch does, are found out by writing a little more.
+    """
+    told = [number for number in _NO_ROOM if os.strerror(number) in str(error)]
+    if not told:
+        try:
+            with temporary.open("ab") as file:
+                file.write(bytes(2**20))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as probe:
+            told = [probe.errno] if probe.errno in _NO_ROOM else []
+    return os.strerror(told[0]) if told else ""
 
 
 def sha256(path: str | Path) -> str:
