@@ -108,6 +108,7 @@ def load_slices(
         masks[start : start + slices, :rows, :columns] = torch.from_numpy(stack.mask)
         spacing[start : start + slices] = torch.as_tensor(stack.spacing[1:])
         studies.append(stack.study)
+        del stack  # not kept while the next is read
 
     counts = torch.tensor([shape[0] for shape in shapes])
     extents = torch.tensor([shape[1:] for shape in shapes]).repeat_interleave(counts, dim=0)
