@@ -1,7 +1,6 @@
 """Training: its speed against other ways of feeding the same network, its memory, the time of the paper's training."""
 
 import contextlib
-import csv
 import io
 import json
 import logging
@@ -32,7 +31,7 @@ from benchmarks.measure import Row, Setting, alternate, ratios
 from benchmarks.recipe import FULL_SIZE, FULL_SLICES, REPOSITORY, SETTINGS, cut, preprocessing, write_study
 from lesionbench.models import model_stride
 from lesionbench.slices import SliceStack, save_stack
-from lesionbench.training import train
+from lesionbench.training import STATE, train
 
 # The paper's stopping epochs (section 6.2) and parts (Table 3.1: 1,428 and 212 axial slices; here 41 a study).
 PAPER_EPOCHS = {"unet": 61, "unet_vgg19": 32, "unet_resnet34": 22, "unet_mobilenet_v2": 29}
@@ -41,13 +40,13 @@ MATRIX, PRODUCTS = 8192, 20
 
 
 def axial(setting: Setting) -> Iterator[Row]:
-    """Our epoch against others', on axial slices: 1,435 of 512 × 512 on a GPU, 96 of 192 × 192 on a CPU."""
-    yield from epochs(setting, "axial", small=(192, 16, 6))
+    """Our epoch against others', on axial slices: 1,435 of 512 × 512 on a GPU, 192 of 128 × 128 on a CPU."""
+    yield from epochs(setting, "axial", small=(128, 16, 12))
 
 
 def coronal(setting: Setting) -> Iterator[Row]:
-    """Our epoch against others', on coronal slices: 17,920 of 41 × 512 on a GPU, 192 of 20 × 192 on a CPU."""
-    yield from epochs(setting, "coronal", small=(192, 20, 1))
+    """Our epoch against others', on coronal slices: 17,920 of 41 × 512 on a GPU, 384 of 20 × 128 on a CPU."""
+    yield from epochs(setting, "coronal", small=(128, 20, 3))
 
 
 def epochs(setting: Setting, plane: str, small: tuple[int, int, int]) -> Iterator[Row]:
@@ -75,10 +74,8 @@ def against_others(setting: Setting, model: str, stack: SliceStack, studies: int
     }
     for epoch in others.values():
         epoch()  # warms up, starts the workers
-    contenders = {"lesionbench": our_epoch(setting, entry, stack, studies), **others}
-    if device.type == "cuda":
-        contenders["matrix products"] = partial(multiply, device)
-    seconds = alternate(contenders, setting.repetitions)
+    matrices = {"matrix products": partial(multiply, device)} if device.type == "cuda" else {}
+    seconds = in_turn_with_ours(setting, entry, stack, studies, others | matrices)
 
     name, speed = f"train/{stack.plane}/{model}", len(files) / np.median(seconds["lesionbench"])
     size = f"{len(files):,} {stack.plane} slices of {'×'.join(map(str, stack.image.shape[1:]))}"
@@ -101,23 +98,38 @@ def against_others(setting: Setting, model: str, stack: SliceStack, studies: int
         yield arithmetic(f"{name} : arithmetic", learner, ready[0], len(files), seconds)
 
 
-def our_epoch(setting: Setting, entry: Mapping[str, Any], stack: SliceStack, studies: int) -> Callable[[], float]:
-    """Return a contender: `train`, of whose two epochs the second counts, the first warming up.
+def in_turn_with_ours(
+    setting: Setting,
+    entry: Mapping[str, Any],
+    stack: SliceStack,
+    studies: int,
+    others: Mapping[str, Callable[[], float]],
+) -> dict[str, list[float]]:
+    """Run one training, and the other contenders in turn after each second epoch of it; return the seconds of all.
 
-    The epoch holds a validation, here of a single slice; the state of the first is written meanwhile.
+    Ours are those of the second epoch, during which the state of the first is written. They hold a validation, here of
+    a single slice, and the copying of the state. The others wait until the state of the second is written.
     """
     stacks = write_stacks(setting.folder / "stacks", stack, studies)
     single = replace(stack, image=stack.image[:1], mask=None if stack.mask is None else stack.mask[:1])
     validation = write_stacks(setting.folder / "validation", single, 1)
     folder = setting.folder / "run"
-    arguments = training_arguments(entry, stack.plane, setting.device, max_epochs=2)
+    seconds: dict[str, list[float]] = {"lesionbench": []}
+    times: list[float] = []
 
-    def contender() -> float:
-        run_quietly(stacks, validation, folder, arguments)
-        with (folder / "history.csv").open(newline="") as file:
-            return float(list(csv.DictReader(file))[-1]["seconds"])
+    def after_epoch() -> None:
+        times.append(time.perf_counter())
+        if len(times) % 2:
+            return
+        seconds["lesionbench"].append(times[-1] - times[-2])
+        while list(folder.glob(f".*-{STATE}")):
+            time.sleep(0.05)
+        for name, taken in alternate(others, 1).items():
+            seconds.setdefault(name, []).extend(taken)
 
-    return contender
+    arguments = training_arguments(entry, stack.plane, setting.device, max_epochs=2 * setting.repetitions)
+    run_quietly(stacks, validation, folder, arguments, after_epoch)
+    return seconds
 
 
 def write_stacks(folder: Path, stack: SliceStack, copies: int) -> list[Path]:
@@ -131,14 +143,32 @@ def write_stacks(folder: Path, stack: SliceStack, copies: int) -> list[Path]:
 
 
 def training_arguments(entry: Mapping[str, Any], plane: str, device: torch.device, max_epochs: int) -> dict[str, Any]:
-    training = entry["training"] | {"device": device.type, "max_epochs": max_epochs}
+    training = entry["training"] | {"device": device.type, "max_epochs": max_epochs, "patience": max_epochs}
     return {"model": entry, "training": training, "preprocessing": preprocessing(plane)}
 
 
-def run_quietly(train_stacks: list[Path], validation: list[Path], folder: Path, arguments: Mapping[str, Any]) -> None:
-    """Call `train` without its progress bar."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        train(train_stacks, validation, folder, **arguments)
+def run_quietly(
+    train_stacks: list[Path],
+    validation: list[Path],
+    folder: Path,
+    arguments: Mapping[str, Any],
+    after_epoch: Callable[[], None],
+) -> None:
+    """Call `train` without its progress bar, and `after_epoch` when it logs an epoch, which it does last of all."""
+
+    def listen(record: logging.LogRecord) -> bool:
+        if record.msg.startswith("epoch "):
+            after_epoch()
+        return True
+
+    logger = logging.getLogger("lesionbench.training")
+    logger.setLevel(logging.INFO)
+    logger.addFilter(listen)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            train(train_stacks, validation, folder, **arguments)
+    finally:
+        logger.removeFilter(listen)
 
 
 def multiply(device: torch.device) -> float:
@@ -175,17 +205,18 @@ def arithmetic(
 def memory(setting: Setting) -> Iterator[Row]:
     """Peak memory of `train` on as many slices as MosMedData has.
 
-    A U-Net of a single channel and batches of one slice hardly count. Most studies are for validation: it is quicker.
+    Network and batch hardly count: two numbers (`benchmarks.peak`) and a slice. Most studies are for validation, which
+    is quicker.
     """
     (study,) = write_study(setting.folder / "phantom")
     stacks = write_stacks(setting.folder / "stacks", cut(study, "axial"), ANNOTATED_STUDIES)
-    thin = SETTINGS["models"]["unet"] | {"options": {"width": 1}}
-    thin["training"] = thin["training"] | {"batch_size": 1}
+    entry = SETTINGS["models"]["unet"]
+    single = entry | {"training": entry["training"] | {"batch_size": 1}}
     arguments = {
         "train_stacks": [str(path) for path in stacks[:1]],
         "validation_stacks": [str(path) for path in stacks[1:]],
         "folder": str(setting.folder / "run"),
-        **training_arguments(thin, "axial", setting.device, max_epochs=1),
+        **training_arguments(single, "axial", setting.device, max_epochs=1),
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak"],
@@ -217,21 +248,9 @@ def paper(setting: Setting) -> Iterator[Row]:
 
 def whole_training(setting: Setting, model: str, stacks: list[Path]) -> list[float]:
     """Return the seconds of a whole training as each measured epoch but the first foretells them."""
-    times: list[float] = []
-
-    def note_time(record: logging.LogRecord) -> bool:
-        times.append(time.perf_counter())
-        return True
-
-    logger = logging.getLogger("lesionbench.training")
-    logger.setLevel(logging.INFO)
-    logger.addFilter(note_time)
     arguments = training_arguments(SETTINGS["models"][model], "axial", setting.device, setting.repetitions + 1)
-    started = time.perf_counter()
-    try:
-        run_quietly(stacks[VALIDATION_STUDIES:], stacks[:VALIDATION_STUDIES], setting.folder / model, arguments)
-    finally:
-        logger.removeFilter(note_time)
-    # The log has one line an epoch, the last thing in it.
-    first = times[0] - started
-    return [first + (PAPER_EPOCHS[model] - 1) * seconds for seconds in np.diff(times).tolist()]
+    train_stacks, validation = stacks[VALIDATION_STUDIES:], stacks[:VALIDATION_STUDIES]
+    times = [time.perf_counter()]
+    run_quietly(train_stacks, validation, setting.folder / model, arguments, lambda: times.append(time.perf_counter()))
+    first, *epochs = np.diff(times).tolist()
+    return [first + (PAPER_EPOCHS[model] - 1) * seconds for seconds in epochs]
