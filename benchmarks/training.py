@@ -40,13 +40,13 @@ MATRIX, PRODUCTS = 8192, 20
 
 
 def axial(setting: Setting) -> Iterator[Row]:
-    """Our epoch against others', on axial slices: 1,435 of 512 × 512 on a GPU, 192 of 128 × 128 on a CPU."""
-    yield from epochs(setting, "axial", small=(128, 16, 12))
+    """Our epoch against others', on axial slices: 1,435 of 512 × 512 on a GPU, 128 of 128 × 128 on a CPU."""
+    yield from epochs(setting, "axial", small=(128, 16, 8))
 
 
 def coronal(setting: Setting) -> Iterator[Row]:
-    """Our epoch against others', on coronal slices: 17,920 of 41 × 512 on a GPU, 384 of 20 × 128 on a CPU."""
-    yield from epochs(setting, "coronal", small=(128, 20, 3))
+    """Our epoch against others', on coronal slices: 17,920 of 41 × 512 on a GPU, 256 of 20 × 128 on a CPU."""
+    yield from epochs(setting, "coronal", small=(128, 20, 2))
 
 
 def epochs(setting: Setting, plane: str, small: tuple[int, int, int]) -> Iterator[Row]:

@@ -34,7 +34,7 @@ def dry_run(setting: Setting) -> Iterator[Row]:
             {"models": models, "compare": sorted(models)} | cross_validation,
             "1,110 studies, 20 models × 5 folds × 3 seeds",
             60,
-            max(1, setting.repetitions - 1),
+            max(1, setting.repetitions - 2),
         ),
     ]
     for folder, studies, overlay, size, bar, repetitions in scenes:
