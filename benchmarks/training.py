@@ -122,6 +122,7 @@ def in_turn_with_ours(
         if len(times) % 2:
             return
         seconds["lesionbench"].append(times[-1] - times[-2])
+        time.sleep(0.2)  # by then the write has begun
         while list(folder.glob(f".*-{STATE}")):
             time.sleep(0.05)
         for name, taken in alternate(others, 1).items():
