@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from benchmarks import evaluation, imaging, training, workflow
+from benchmarks import epochs, evaluation, imaging, training, workflow
 from benchmarks.measure import Row, Setting
 from lesionbench.files import atomic
 from lesionbench.provenance import environment
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
-    "train-axial": training.axial,
-    "train-coronal": training.coronal,
+    "train-axial": epochs.axial,
+    "train-coronal": epochs.coronal,
     "memory": training.memory,
     "paper": training.paper,
     "preprocess": imaging.preprocess,
