@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from lesionbench.loss import LOSSES, dice_ce_loss, dice_loss
+from lesionbench.config import read_schema
+from lesionbench.loss import dice_ce_loss, dice_loss, find_loss
+
+LOSSES = read_schema()["properties"]["training"]["properties"]["loss"]["enum"]
 
 
 def batch(seed: int, lesion: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,7 +66,7 @@ def test_dice_ce_is_the_sum_of_both():
     torch.testing.assert_close(dice_ce_loss(logits, target), expected)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("loss", map(find_loss, LOSSES), ids=LOSSES)
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
 def test_padding_changes_neither_value_nor_gradient(loss, dtype):
     logits, target = batch(2)
@@ -78,7 +81,7 @@ def test_padding_changes_neither_value_nor_gradient(loss, dtype):
     torch.testing.assert_close(padded.grad, pad(logits.grad, frame))
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("loss", map(find_loss, LOSSES), ids=LOSSES)
 def test_sums_are_in_float32_under_bfloat16_autocast(loss):
     logits = torch.full((4, 1, 32, 32), 0.1, dtype=torch.bfloat16)
     target = torch.ones(logits.shape, dtype=torch.uint8)

@@ -187,7 +187,7 @@ def test_too_little_memory_names_the_batch_size(stacks, tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setitem(module.LOSSES, "dice", exhausted)
+    monkeypatch.setattr(module, "find_loss", lambda name: exhausted)
     with pytest.raises(UserError, match=r"training.batch_size \(now 4\)"):
         run(stacks, tmp_path)
 
@@ -211,7 +211,7 @@ def test_sigterm_ends_at_the_next_step_and_the_training_goes_on_from_the_last_ep
         return dice_loss(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setitem(module.LOSSES, "dice", terminated)
+        patch.setattr(module, "find_loss", lambda name: terminated)
         run(stacks, tmp_path)
     assert stop.value.code == 143 and len(steps) == 10
     assert [path.name for path in tmp_path.iterdir()] == [STATE]
@@ -232,14 +232,14 @@ folder, *stacks = map(Path, sys.argv[1:])
 def kill(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def kill_in_the_second_epoch(steps=[], dice_loss=training.LOSSES["dice"]):
+def kill_in_the_second_epoch(steps=[], dice_loss=training.find_loss("dice")):
     def loss(*arguments):
         steps.append(1)
         while len(steps) == 10:
             if (folder / "training-state.pt").exists():
                 kill()
         return dice_loss(*arguments)
-    training.LOSSES["dice"] = loss
+    training.find_loss = lambda name: loss
 
 def kill_in_the_third_state(save=torch.save):
     def save_half(state, path):

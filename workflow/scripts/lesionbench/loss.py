@@ -46,4 +46,6 @@ def dice_ce_loss(
     return dice_loss(logits, target, valid, epsilon) + cross_entropy
 
 
-LOSSES: dict[str, Callable[..., torch.Tensor]] = {"dice": dice_loss, "dice_ce": dice_ce_loss}
+def find_loss(name: str) -> Callable[..., torch.Tensor]:
+    """Return the loss that `training.loss` names: the function `{name}_loss` of this module."""
+    return globals()[f"{name}_loss"]

@@ -18,7 +18,7 @@ from lesionbench.checkpoint import cpu_copy, load_state, remove_state, state_wri
 from lesionbench.device import autocast, describe, explain_out_of_memory, hold_device, place, uses_bfloat16
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
-from lesionbench.loss import LOSSES
+from lesionbench.loss import find_loss
 from lesionbench.models import build_model, model_stride, parameter_count
 from lesionbench.record import write_run
 from lesionbench.validation import validate
@@ -86,7 +86,7 @@ def train(
         network = place(build_model(model, encoder_weights), device)
         forward = torch.compile(network) if training["compile"] else network
         optimizer = torch.optim.Adam(network.parameters(), lr=training["learning_rate"], fused=True)
-        loss_function, amp = LOSSES[training["loss"]], autocast(device, training["precision"])
+        loss_function, amp = find_loss(training["loss"]), autocast(device, training["precision"])
         torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
 
         history: list[dict[str, float]] = []
