@@ -59,9 +59,16 @@ def test_known_names_pass(entry):
     [
         ({"architecture": "unet"}, ["architecture: unet is unknown. Did you mean Unet", "\n  architecture: Unet"]),
         ({"architecture": "my_models.py:MyNet"}, ["architecture: my_models.py:MyNet is unknown", "classic-unet, Unet"]),
-        ({"architecture": "resnet34"}, ["resnet34 is an encoder", "\n  architecture: Unet\n  encoder: resnet34"]),
-        ({"architecture": "resnet50d"}, ["resnet50d is an encoder", "\n  encoder: tu-resnet50d"]),
-        ({"encoder": "FPN"}, ["FPN is an architecture", "\n  architecture: FPN\n  encoder: resnet34"]),
+        (
+            {"architecture": "resnet34", "encoder": None},
+            ["resnet34 is an encoder", "\n  architecture: Unet\n  encoder: resnet34"],
+        ),
+        ({"architecture": "resnet50d", "encoder": None}, ["resnet50d is an encoder", "\n  encoder: tu-resnet50d"]),
+        ({"encoder": "FPN"}, ["FPN is an architecture", "\n  architecture: Unet\n  encoder: resnet34"]),
+        (
+            {"architecture": "vgg19", "encoder": "FPN"},
+            ["vgg19 is an encoder", "FPN is an architecture", "\n  architecture: FPN\n  encoder: vgg19"],
+        ),
         ({"encoder": "ResNet34"}, ["encoder: ResNet34 is unknown. Did you mean resnet34", "\n  encoder: resnet34\n"]),
         ({"encoder": "resnet50d.a1_in1k"}, ["\n  encoder: tu-resnet50d.a1_in1k\n", str(LIST)]),
         ({"encoder": "tu-resnet19.a1_in1k"}, ["Did you mean tu-resnet", "\n  encoder: tu-resnet"]),

@@ -103,9 +103,9 @@ def unknown_names(model: Mapping[str, Any], names: Names, key: str = "") -> Iter
     """
     architecture, encoder = model["architecture"], model.get("encoder") or ""
     if architecture not in names.architectures:
-        yield f"{key}architecture: {_unknown_architecture(architecture, names)}"
+        yield f"{key}architecture: {_unknown_architecture(architecture, encoder, names)}"
     if encoder and architecture != CLASSIC_UNET and names.encoder(encoder) != encoder:
-        yield f"{key}encoder: {_unknown_encoder(encoder, names)}"
+        yield f"{key}encoder: {_unknown_encoder(architecture, encoder, names)}"
     for option, value in (model.get("options") or {}).items():
         known = names.architectures.get(architecture, [])
         if option in FIXED:
@@ -115,9 +115,9 @@ def unknown_names(model: Mapping[str, Any], names: Names, key: str = "") -> Iter
             yield f"{key}options: {architecture} takes no {option}. {_nearest_option(str(option), value, known)}"
 
 
-def _unknown_architecture(name: str, names: Names) -> str:
-    if encoder := names.encoder(name):
-        return f"{name} is an encoder. Write, for example:\n  architecture: Unet\n  encoder: {encoder}"
+def _unknown_architecture(name: str, encoder: str, names: Names) -> str:
+    if names.encoder(name):
+        return f"{name} is an encoder. {_lines_of_both((encoder, name), names)}"
     near = _nearest(name, names.architectures)
     return (
         f"{name} is unknown. {_question(near)}Choose one of {', '.join(names.architectures)}. Write, for example:\n"
@@ -125,9 +125,9 @@ def _unknown_architecture(name: str, names: Names) -> str:
     )
 
 
-def _unknown_encoder(name: str, names: Names) -> str:
+def _unknown_encoder(architecture: str, name: str, names: Names) -> str:
     if name in names.architectures:
-        return f"{name} is an architecture. Write, for example:\n  architecture: {name}\n  encoder: resnet34"
+        return f"{name} is an architecture. {_lines_of_both((architecture, name), names)}"
     near = _nearest(name.split(".")[0], [*names.encoders, *(f"tu-{model}" for model in names.timm)])
     with_prefix = names.encoder(name)
     near = list(dict.fromkeys([with_prefix, *near] if with_prefix else near))
@@ -135,6 +135,15 @@ def _unknown_encoder(name: str, names: Names) -> str:
     return (
         f"{name} is unknown. {_question(near)}Write, for example:\n  encoder: {(near or ['resnet34'])[0]}\n"
         f"{LIST} lists all encoders of {versions}; write `tu-` before the names of timm."
+    )
+
+
+def _lines_of_both(given: tuple[str, str], names: Names) -> str:
+    """Return lines for an architecture and an encoder: those that are among the two names given, else usual ones."""
+    architectures = [name for name in given if name in names.architectures and name != CLASSIC_UNET]
+    encoders = [encoder for name in given if (encoder := names.encoder(name))]
+    return (
+        f"Write, for example:\n  architecture: {[*architectures, 'Unet'][0]}\n  encoder: {[*encoders, 'resnet34'][0]}"
     )
 
 
