@@ -143,12 +143,12 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
     ("model", "told"),
     [
         ({"architecture": "UNet", "encoder": "resnet18"}, "UNet is unknown.*classic-unet, Unet, UnetPlusPlus"),
-        (SMALL | {"encoder": "resnet43"}, "resnet43 is unknown. Did you mean.*resnet34"),
+        (SMALL | {"encoder": "resnet43"}, "encoder: resnet43 is unknown. Did you mean.*resnet34"),
         (SMALL | {"encoder": "tu-resnet19"}, "tu-resnet19 is unknown. Did you mean.*tu-resnet"),
         ({"architecture": "Unet"}, "Unet needs an encoder"),
         ({"architecture": CLASSIC_UNET, "encoder": "resnet18"}, "Remove `encoder`"),
-        (SMALL | {"options": {"decoder_chanels": [1]}}, "takes no decoder_chanels. It takes .*decoder_channels"),
-        (SMALL | {"options": {"activation": "sigmoid"}}, "takes no activation"),
+        (SMALL | {"options": {"decoder_chanels": [1]}}, "Unet takes no decoder_chanels. Did you mean decoder_channels"),
+        (SMALL | {"options": {"activation": "sigmoid"}}, "activation is set by the workflow"),
         (
             SMALL | {"options": {"decoder_channels": [8, 4]}},
             "Unet with encoder resnet18 with options .*cannot be built",
