@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import save_stack, stack_slices
 from lesionbench.data.volume import Volume, to_slices, write_mask
 from lesionbench.errors import UserError
@@ -293,7 +294,7 @@ def predicted(request, tmp_path):
         reference[4:12, 6:14, 2:10] = 1
         prediction[6:14, 6:14, 2:10] = 1
         ct = Volume(np.full(reference.shape, -800, np.int16), affine)
-        stack = stack_slices(study, ct, Volume(reference, affine), request.param, (-1000, 1000))
+        stack = stack_slices(study, ct, Volume(reference, affine), Preprocessing(request.param))
         save_stack(stack, tmp_path / f"{study}.npz")
         write_mask(tmp_path / "unet" / f"{study}.nii.gz", prediction, affine)
         for index, (a, b) in enumerate(zip(stack.mask, to_slices(prediction, affine, request.param), strict=True)):

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
@@ -84,13 +85,13 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
             f"  predictions: {model['predictions']}"
         )
     if "architecture" in model:
-        check_encoder(model, f"models.{name}.")
+        check_encoder(ModelEntry.of(model), f"models.{name}.")
 
 
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: then the jobs know better."""
-    trained = {name: model for name, model in models.items() if "architecture" in model}
-    found = [text for name in trained for text in unknown_names(trained[name], listed_names(), f"models.{name}.")]
+    entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
     if found and list_holds():
         raise UserError("\n\n".join(found))
 
