@@ -11,7 +11,7 @@ import numpy as np
 
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.volume import Volume, check_same_grid, slice_spacing, to_slices
+from lesionbench.volume import Volume, match_grid, slice_spacing, to_slices
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, plane: str, hu_win
     HU are rounded to whole numbers (halves to even; only scans stored with a fractional scale need it) and clipped to
     `hu_window`, two whole numbers in int16's range. Over 1000 this is the paper's intensity (section 4.5).
 
-    Raises UserError where CT and mask lie on different grids.
+    Raises UserError where CT and mask lie on different grids (`volume.match_grid`).
     """
     if mask is not None:
-        check_same_grid(study, ct, mask)
+        mask = match_grid(study, ct, mask)
     slices = to_slices(ct.data, ct.affine, plane)
     whole = np.rint(slices) if slices.dtype.kind == "f" else slices
     # Straight into the final order and type: one pass over the voxels.
@@ -51,7 +51,7 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, plane: str, hu_win
         study=study,
         plane=plane,
         image=image,
-        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, mask.affine, plane)),
+        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, ct.affine, plane)),
         affine=ct.affine,
         spacing=slice_spacing(ct.affine, plane),
     )
