@@ -23,9 +23,9 @@ from benchmarks.feeding import (
 from benchmarks.measure import Row, Setting, alternate, ratios
 from benchmarks.recipe import FULL_SIZE, FULL_SLICES, SETTINGS, cut, write_study
 from benchmarks.training import TRAIN_STUDIES, run_quietly, training_arguments, write_stacks
-from lesionbench.models import model_stride
-from lesionbench.slices import SliceStack
-from lesionbench.training import STATE
+from lesionbench.data.slices import SliceStack
+from lesionbench.models.networks import model_stride
+from lesionbench.training.loop import STATE
 
 MATRIX, PRODUCTS = 8192, 20
 

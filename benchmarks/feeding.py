@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.recipe import preprocessing
-from lesionbench.batches import air_value, padded_size
-from lesionbench.device import autocast, place
-from lesionbench.loss import dice_loss
-from lesionbench.models import build_model
-from lesionbench.slices import SliceStack
+from lesionbench.data.slices import SliceStack
+from lesionbench.models.networks import build_model
+from lesionbench.training.batches import air_value, padded_size
+from lesionbench.training.device import autocast, place
+from lesionbench.training.loss import dice_loss
 
 Batch = Mapping[str, Tensor]
 WORKERS = min(8, os.cpu_count() or 1)
@@ -28,7 +28,7 @@ WORKERS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Learner:
-    """A network in training, set up as `lesionbench.training` does it."""
+    """A network in training, set up as `lesionbench.training.loop` does it."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer

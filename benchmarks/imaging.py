@@ -9,11 +9,11 @@ import torch
 
 from benchmarks.measure import Row, Setting, alternate, ratios, timed
 from benchmarks.recipe import SETTINGS, cut, preprocessing, write_study
-from lesionbench.dataset import Study
-from lesionbench.device import autocast, place
-from lesionbench.inference import Predictor, segment
-from lesionbench.models import build_model
-from lesionbench.slices import save_stack
+from lesionbench.data.slices import save_stack
+from lesionbench.data.studies import Study
+from lesionbench.models.networks import build_model
+from lesionbench.segmentation.inference import Predictor, segment
+from lesionbench.training.device import autocast, place
 
 MODEL = "unet_mobilenet_v2"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-import lesionbench.training
+import lesionbench.training.loop
 
 
 def peak_memory() -> int:
@@ -27,6 +27,6 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    lesionbench.training.build_model = lambda model, weights: nn.Conv2d(1, 1, 1)
-    lesionbench.training.train(**json.load(sys.stdin))
+    lesionbench.training.loop.build_model = lambda model, weights: nn.Conv2d(1, 1, 1)
+    lesionbench.training.loop.train(**json.load(sys.stdin))
     print(peak_memory())

@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from lesionbench.config import resolve_config
-from lesionbench.dataset import Study, phantom_studies
-from lesionbench.phantom import write_phantom
-from lesionbench.slices import SliceStack, stack_slices
-from lesionbench.volume import read_ct, read_mask
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.slices import SliceStack, stack_slices
+from lesionbench.data.studies import Study, phantom_studies
+from lesionbench.data.volume import read_ct, read_mask
+from lesionbench.experiment.config import resolve_config
 
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS: dict[str, Any] = resolve_config(yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8")))

@@ -16,8 +16,8 @@ from tabulate import tabulate
 
 from benchmarks import epochs, evaluation, imaging, training, workflow
 from benchmarks.measure import Row, Setting
+from lesionbench.environment import environment
 from lesionbench.files import atomic
-from lesionbench.provenance import environment
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {

@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.measure import Row, Setting
 from benchmarks.recipe import FULL_SIZE, FULL_SLICES, REPOSITORY, SETTINGS, cut, preprocessing, write_study
-from lesionbench import training
-from lesionbench.slices import SliceStack, save_stack
+from lesionbench.data.slices import SliceStack, save_stack
+from lesionbench.training import loop as training
 
 # The paper's stopping epochs (section 6.2) and parts (Table 3.1: 1,428 and 212 axial slices; here 41 a study).
 PAPER_EPOCHS = {"unet": 61, "unet_vgg19": 32, "unet_resnet34": 22, "unet_mobilenet_v2": 29}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lesionbench.dataset import find_studies
-from lesionbench.inventory import class_counts, inventory, read_registry
+from lesionbench.data.inventory import class_counts, inventory, read_registry
+from lesionbench.data.studies import find_studies
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from checkout import copy_checkout
-from lesionbench.experiment import plan_experiment
+from lesionbench.experiment.plan import plan_experiment
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lesionbench.slices import stack_slices
-from lesionbench.volume import PLANES, from_slices, read_ct, read_mask, to_slices, write_mask
+from lesionbench.data.slices import stack_slices
+from lesionbench.data.volume import PLANES, from_slices, read_ct, read_mask, to_slices, write_mask
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from lesionbench.cli import main
-from lesionbench.models import build_model
-from lesionbench.record import write_run
+from lesionbench.models.networks import build_model
+from lesionbench.training.record import write_run
 
 MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
 RECORD = {

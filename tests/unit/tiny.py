@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lesionbench.slices import save_stack, stack_slices
-from lesionbench.volume import Volume
+from lesionbench.data.slices import save_stack, stack_slices
+from lesionbench.data.volume import Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1, 0, -20], [0, 0, 8, -100], [0, 0, 0, 1]])
 PREPROCESSING = {"plane": "axial", "hu_window": [-1000, 1000], "hu_scale": 1000}

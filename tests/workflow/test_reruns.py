@@ -109,23 +109,54 @@ def test_reference_results_redo_the_comparison(finished):
 
 def test_comments_and_formatting_rerun_nothing(finished):
     with (
-        edited(finished, f"{LIBRARY}/training.py", lambda text: f"# A comment.\n{text}"),
-        edited(finished, f"{LIBRARY}/volume.py", lambda text: re.sub(r'^"""', '"""Another docstring. ', text)),
+        edited(finished, f"{LIBRARY}/training/loop.py", lambda text: f"# A comment.\n{text}"),
+        edited(finished, f"{LIBRARY}/data/volume.py", lambda text: re.sub(r'^"""', '"""Another docstring. ', text)),
         edited(finished, "workflow/scripts/train.py", lambda text: text.replace("\n\n", "\n\n\n")),
     ):
         assert finished.would_run() == {}
 
 
+def test_messages_and_what_nothing_uses_rerun_nothing(finished):
+    with (
+        edited(finished, f"{LIBRARY}/files.py", lambda text: text.replace("Make room and run", "Free space and run")),
+        edited(finished, f"{LIBRARY}/logs.py", lambda text: text.replace("%Y-%m-%d", "%d.%m.%Y")),
+        edited(
+            finished,
+            f"{LIBRARY}/experiment/slurm.py",
+            lambda text: text.replace("CANCEL_SECONDS = 120", "CANCEL_SECONDS = 9"),
+        ),
+        edited(finished, f"{LIBRARY}/data/volume.py", lambda text: f"{text}\n\ndef unused():\n    return 1\n"),
+    ):
+        assert finished.would_run() == {}
+
+
 def test_a_changed_metric_retrains_nothing(finished):
-    with edited(finished, f"{LIBRARY}/metrics.py", lambda text: f"{text}\nCHANGED = 1\n"):
+    with edited(
+        finished, f"{LIBRARY}/evaluation/metrics.py", lambda text: text.replace("return part / whole", "return whole")
+    ):
         jobs = finished.would_run()
     assert jobs["evaluate"] == 2 and "compare" in jobs and not {"train", "predict", "preprocess"} & set(jobs)
 
 
-def test_a_changed_loss_retrains(finished):
-    with edited(finished, f"{LIBRARY}/loss.py", lambda text: f"{text}\nCHANGED = 1\n"):
+def test_a_changed_loss_retrains_what_it_trained(finished):
+    with edited(finished, f"{LIBRARY}/training/loss.py", lambda text: text.replace("EPSILON = 1.0", "EPSILON = 0.5")):
         jobs = finished.would_run()
     assert jobs["train"] == 2 and "preprocess" not in jobs
+    with edited(
+        finished, f"{LIBRARY}/training/loss.py", lambda text: text.replace("+ cross_entropy", "+ 2 * cross_entropy")
+    ):
+        assert finished.would_run() == {}
+
+
+def test_a_new_loss_reruns_its_users_alone(finished):
+    new = "\n\ndef square_loss(logits, target, valid=None):\n    return ((logits.sigmoid() - target) ** 2).mean()\n"
+    schema = "workflow/schemas/config.schema.yaml"
+    with (
+        edited(finished, f"{LIBRARY}/training/loss.py", lambda text: text + new),
+        edited(finished, schema, lambda text: text.replace("enum: [dice, dice_ce]", "enum: [dice, dice_ce, square]")),
+    ):
+        assert finished.would_run() == {}
+        assert finished.would_run(models={"small": {"training": {"loss": "square"}}})["train"] == 1
 
 
 def test_touching_scripts_reruns_nothing(finished):

@@ -5,11 +5,12 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
+from lesionbench.experiment.digest import code_digest
 from lesionbench.errors import UserError
-from lesionbench.experiment import plan_experiment, read_reference_results
+from lesionbench.experiment.plan import plan_experiment, read_reference_results
 from lesionbench.files import sha256
-from lesionbench.provenance import code_digest, prefer_this_checkout
-from lesionbench.slurm import cancel_left_over, claimed_by
+from lesionbench.environment import prefer_this_checkout
+from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.words import counted
 
 prefer_this_checkout()
@@ -103,6 +104,11 @@ def configuration():
     """What the numbers of the experiment depend on: the settings without figures, folders and models left aside."""
     used = {model: settings["models"][model] for model in settings["compare"]}
     return {key: value for key, value in settings.items() if key not in ("figures", "pathvars")} | {"models": used}
+
+
+def training_code(wildcards):
+    """The digest of what a training executes: of all losses, the one that its recipe names."""
+    return code_digest("train", [f"training.loss:{settings['models'][wildcards.model]['training']['loss']}_loss"])
 
 
 def metric_settings(wildcards):

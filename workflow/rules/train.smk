@@ -39,7 +39,7 @@ rule train:
         model=network,
         training=lookup(within=settings, dpath="models/{model}/training"),
         preprocessing=lookup(within=settings, dpath="preprocessing"),
-        code=code_digest("train"),
+        code=training_code,
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
     script:

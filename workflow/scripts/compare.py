@@ -3,9 +3,9 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.comparison import make_tables
-    from lesionbench.scores import collect_scores
-    from lesionbench.tables import write_table
+    from lesionbench.evaluation.scores import collect_scores
+    from lesionbench.report.comparison import make_tables
+    from lesionbench.report.tables import write_table
 
     tables = make_tables(
         collect_scores(snakemake.input.metrics, snakemake.params.runs),

@@ -3,8 +3,8 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.cost import cost_table
-    from lesionbench.tables import write_table
+    from lesionbench.report.cost import cost_table
+    from lesionbench.report.tables import write_table
 
     table = cost_table(
         snakemake.input.records,

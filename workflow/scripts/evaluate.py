@@ -3,8 +3,8 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.evaluation.metrics import evaluate
     from lesionbench.files import atomic
-    from lesionbench.metrics import evaluate
 
     studies, slices = evaluate(
         snakemake.params.studies,

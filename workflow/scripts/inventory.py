@@ -5,9 +5,9 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from lesionbench.dataset import pair_studies
+    from lesionbench.data.inventory import class_counts, inventory, read_registry
+    from lesionbench.data.studies import pair_studies
     from lesionbench.files import atomic
-    from lesionbench.inventory import class_counts, inventory, read_registry
 
     root = Path(snakemake.input.masks[0]).parents[1]
     studies = pair_studies(snakemake.input.ct, snakemake.input.masks)

@@ -5,6 +5,6 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from lesionbench.phantom import write_phantom
+    from lesionbench.data.phantom import write_phantom
 
     write_phantom(Path(snakemake.output.registry).parent, snakemake.params.phantom)

@@ -5,7 +5,7 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.charts import class_pie
-    from lesionbench.figures import save_figure
+    from lesionbench.report.charts import class_pie
+    from lesionbench.report.style import save_figure
 
     save_figure(class_pie(pd.read_csv(snakemake.input.classes)), snakemake.output)

@@ -5,8 +5,8 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.figures import save_figure
-    from lesionbench.score_charts import dice_by_cost
+    from lesionbench.report.score_charts import dice_by_cost
+    from lesionbench.report.style import save_figure
 
     figure = dice_by_cost(pd.read_csv(snakemake.input.comparison), pd.read_csv(snakemake.input.cost))
     save_figure(figure, snakemake.output)

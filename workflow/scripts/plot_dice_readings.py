@@ -5,7 +5,7 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.figures import save_figure
-    from lesionbench.score_charts import dice_readings
+    from lesionbench.report.score_charts import dice_readings
+    from lesionbench.report.style import save_figure
 
     save_figure(dice_readings(pd.read_csv(snakemake.input.readings)), snakemake.output)

@@ -3,7 +3,7 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.figures import save_figure
-    from lesionbench.panels import example_slice
+    from lesionbench.report.panels import example_slice
+    from lesionbench.report.style import save_figure
 
     save_figure(example_slice(snakemake.input.stacks), snakemake.output)

@@ -5,9 +5,9 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.figures import save_figure
-    from lesionbench.panels import model_grid, read_views
-    from lesionbench.selection import listed_slices, varied_slices
+    from lesionbench.report.panels import model_grid, read_views
+    from lesionbench.report.shown_slices import listed_slices, varied_slices
+    from lesionbench.report.style import save_figure
 
     scores = [pd.read_csv(path) for path in snakemake.input.slices]
     every = pd.concat(scores)

@@ -5,8 +5,8 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.figures import save_figure
-    from lesionbench.panels import prediction_strip
+    from lesionbench.report.panels import prediction_strip
+    from lesionbench.report.style import save_figure
 
     figure = prediction_strip(
         snakemake.input.stacks,

@@ -5,9 +5,9 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.figures import save_figure
-    from lesionbench.score_charts import rank_stability
-    from lesionbench.statistics import rank_distribution
+    from lesionbench.evaluation.statistics import rank_distribution
+    from lesionbench.report.score_charts import rank_stability
+    from lesionbench.report.style import save_figure
 
     dice = pd.read_csv(snakemake.input.per_study, index_col="study")
     ranks = rank_distribution(dice, snakemake.params.resamples)

@@ -3,9 +3,9 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.figures import save_figure
-    from lesionbench.score_charts import volume_agreement
-    from lesionbench.scores import collect_scores, scores_by_study
+    from lesionbench.evaluation.scores import collect_scores, scores_by_study
+    from lesionbench.report.score_charts import volume_agreement
+    from lesionbench.report.style import save_figure
 
     scores = collect_scores(snakemake.input.metrics, snakemake.params.runs)
     labels = snakemake.params.labels

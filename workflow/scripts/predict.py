@@ -7,10 +7,10 @@ with job_log(snakemake.log[0]):
     from pathlib import Path
     from time import perf_counter
 
+    from lesionbench.data.slices import load_stack
     from lesionbench.files import atomic
-    from lesionbench.inference import load_run, write_prediction
     from lesionbench.logs import logger
-    from lesionbench.slices import load_stack
+    from lesionbench.segmentation.inference import load_run, write_prediction
 
     folder = Path(snakemake.output[0])
     predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)

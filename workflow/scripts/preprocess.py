@@ -3,8 +3,8 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.slices import save_stack, stack_slices
-    from lesionbench.volume import read_ct, read_mask
+    from lesionbench.data.slices import save_stack, stack_slices
+    from lesionbench.data.volume import read_ct, read_mask
 
     stack = stack_slices(
         snakemake.wildcards.study,

@@ -3,6 +3,6 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.weights import fetch_encoder_weights
+    from lesionbench.models.weights import fetch_encoder_weights
 
     fetch_encoder_weights(snakemake.wildcards.encoder, snakemake.output[0])

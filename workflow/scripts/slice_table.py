@@ -5,7 +5,7 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.tables import slices_by_subset, write_table
+    from lesionbench.report.tables import slices_by_subset, write_table
 
     table = slices_by_subset(
         pd.read_csv(snakemake.input.studies),

@@ -3,6 +3,6 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.split import Fold, write_fold
+    from lesionbench.data.split import Fold, write_fold
 
     write_fold(Fold(int(snakemake.wildcards.fold), **snakemake.params.subsets), snakemake.output[0])

@@ -4,7 +4,7 @@ from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
     from lesionbench.files import atomic
-    from lesionbench.summary import describe_data, read_answer, read_provenance, render_summary
+    from lesionbench.report.summary import describe_data, read_answer, read_provenance, render_summary
 
     inputs, params = snakemake.input, snakemake.params
     page = render_summary(

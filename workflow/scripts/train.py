@@ -5,11 +5,11 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     from pathlib import Path
 
-    from lesionbench.slurm import claim
+    from lesionbench.experiment.slurm import claim
 
     folder = Path(snakemake.output.weights).parent
     with claim(folder):
-        from lesionbench.training import train
+        from lesionbench.training.loop import train
 
         train(
             snakemake.input.train,

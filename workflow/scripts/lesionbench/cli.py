@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segment(options: argparse.Namespace) -> None:
-    from lesionbench.inference import load_run, segment  # here, because PyTorch takes seconds and --help does not
+    from lesionbench.segmentation.inference import (  # here, because PyTorch takes seconds and --help does not
+        load_run,
+        segment,
+    )
 
     if not options.mask.name.endswith((".nii", ".nii.gz")):
         raise UserError(f"{options.mask}: a mask is written as NIfTI. Give a name that ends with .nii.gz or .nii.")

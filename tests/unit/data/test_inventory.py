@@ -1,0 +1,199 @@
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from lesionbench.data.inventory import class_counts, inventory, read_registry
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.studies import find_studies
+from lesionbench.data.volume import read_mask, write_mask
+from lesionbench.errors import UserError
+from lesionbench.files import sha256
+
+PHANTOM = {"studies": 4, "annotated": 2, "size": 32, "slices": [4, 6], "seed": 0}
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_phantom(tmp_path, PHANTOM)
+    return tmp_path
+
+
+def registry_csv(root, *rows, header="study_id,category,study_file,mask_file", newline="\n", mark=""):
+    text = newline.join([header, *rows, ""])
+    (root / "dataset_registry.csv").write_text(mark + text, encoding="utf-8", newline="")
+    return root
+
+
+def test_a_row_says_what_a_study_is(root):
+    table = inventory(find_studies(root), root, read_registry(root), threads=2).set_index("study")
+    row = table.loc["study_0001"]
+    mask = read_mask(root / row["mask"])
+    assert row["category"] == "CT-1"
+    assert row["ct"] == "studies/CT-1/study_0001.nii.gz"
+    assert row["shape"] == "x".join(map(str, mask.data.shape))
+    assert row["spacing_mm"] == "11.25x11.25x8.0"
+    assert row["orientation"] == "LAS"
+    slices = tuple(row[f"{plane}_slices"] for plane in ("axial", "coronal", "sagittal"))
+    assert slices == (mask.data.shape[2], 32, 32)
+    assert row["lesion_slices"] == np.count_nonzero(mask.data.sum(axis=(0, 1)))
+    assert row["lesion_ml"] == pytest.approx(mask.data.sum() * 11.25 * 11.25 * 8 / 1000, abs=1e-4)
+    assert (row["ct_sha256"], row["mask_sha256"]) == (sha256(root / row["ct"]), sha256(root / row["mask"]))
+    assert table.loc["study_0003", ["mask", "lesion_slices", "lesion_ml", "mask_sha256"]].isna().all()
+
+
+def test_slices_are_counted_by_plane_and_not_by_axis(tmp_path):
+    mask = np.zeros((5, 7, 9), np.uint8)
+    mask[2, 3:5, 4] = 1
+    affine = np.array([[0, 0, 2.0, 0], [3.0, 0, 0, 0], [0, -8.0, 0, 0], [0, 0, 0, 1]])
+    write_mask(tmp_path / "masks" / "study_0001_mask.nii.gz", mask, affine)
+    (row,) = inventory(find_studies(tmp_path), tmp_path).to_dict("records")
+    assert row["orientation"] == "AIR"
+    assert (row["axial_slices"], row["coronal_slices"], row["sagittal_slices"]) == (7, 5, 9)
+    assert (row["lesion_slices"], row["lesion_ml"]) == (2, pytest.approx(2 * 0.048))
+    assert pd.isna(row["ct"]) and pd.isna(row["category"])
+
+
+def test_all_faulty_studies_are_named_at_once(root):
+    truncated, foreign = root / "studies/CT-0/study_0003.nii.gz", root / "studies/CT-2/study_0004.nii.gz"
+    truncated.write_bytes(truncated.read_bytes()[:100])
+    foreign.write_text("not an image")
+    mask = read_mask(root / "masks/study_0001_mask.nii.gz")
+    write_mask(root / "masks/study_0001_mask.nii.gz", mask.data[1:], mask.affine)
+    write_mask(root / "masks/study_0002_mask.nii.gz", np.full(mask.data.shape, 3), mask.affine)
+    (root / "studies/CT-1/study_0002.nii.gz").rename(root / "studies/CT-2/study_0002.nii.gz")
+    with pytest.raises(UserError) as error:
+        inventory(find_studies(root), root, read_registry(root))
+    message = str(error.value)
+    for part in (str(truncated), str(foreign), "study_0001: CT and mask", "CT-1/study_0002.nii.gz: the registry names"):
+        assert part in message
+    assert "study_0002: lies in the folder CT-2, and the registry says CT-1" in message
+    assert "5 of the data set's files" in message
+
+
+def test_files_that_were_unpacked_or_renamed_are_those_of_the_registry(root):
+    before = inventory(find_studies(root), root, read_registry(root))
+    ct, mask = root / "studies/CT-1/study_0001.nii.gz", root / "masks/study_0002_mask.nii.gz"
+    ct.with_suffix("").write_bytes(gzip.decompress(ct.read_bytes()))
+    ct.unlink()
+    mask.rename(root / "masks/study_0002_mask.NII.GZ")
+    after = inventory(find_studies(root), root, read_registry(root))
+    assert after.loc[0, "ct"] == "studies/CT-1/study_0001.nii" and after.loc[1, "mask"].endswith("mask.NII.GZ")
+    changed = ["ct", "mask", "ct_sha256"]
+    pd.testing.assert_frame_equal(after.drop(columns=changed), before.drop(columns=changed))
+
+
+def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
+    before = inventory(find_studies(root), root)
+    image = nib.load(root / "masks/study_0001_mask.nii.gz")
+    turned = image.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]]))
+    assert turned.shape != image.shape
+    write_mask(root / "masks/study_0001_mask.nii.gz", np.asarray(turned.dataobj), turned.affine)
+    after = inventory(find_studies(root), root)
+    pd.testing.assert_frame_equal(after.drop(columns="mask_sha256"), before.drop(columns="mask_sha256"))
+
+
+def test_a_ct_that_claims_more_than_it_holds_is_named(root):
+    ct = root / "studies/CT-0/study_0003.nii.gz"
+    raw = bytearray(gzip.decompress(ct.read_bytes()))
+    raw[42:48] = np.full(3, 32767, "<i2").tobytes()  # dim[1] to dim[3]
+    ct.write_bytes(gzip.compress(raw))
+    with pytest.raises(UserError, match=r"study_0003\.nii\.gz: its header claims 32767×32767×32767 voxels"):
+        inventory(find_studies(root), root)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_registry_is_read_as_it_is_shipped(tmp_path, newline, mark):
+    rows = ["1,CT-0,/studies/CT-0/study_0001.nii.gz,", "255,CT-1,/studies/CT-1/study_0255.nii.gz,/masks/a_mask.nii.gz"]
+    registry = read_registry(registry_csv(tmp_path, *rows, newline=newline, mark=mark))
+    assert registry.to_dict("records") == [
+        {"study": "study_0001", "category": "CT-0", "ct": "studies/CT-0/study_0001.nii.gz", "mask": ""},
+        {
+            "study": "study_0255",
+            "category": "CT-1",
+            "ct": "studies/CT-1/study_0255.nii.gz",
+            "mask": "masks/a_mask.nii.gz",
+        },
+    ]
+
+
+def test_a_spreadsheet_is_read_like_a_csv(root):
+    as_csv = read_registry(root)
+    table = pd.read_csv(root / "dataset_registry.csv", encoding="utf-8-sig")
+    table.to_excel(root / "dataset_registry.xlsx", index=False)
+    (root / "dataset_registry.csv").unlink()
+    pd.testing.assert_frame_equal(read_registry(root), as_csv)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ("7,CT-1,,", "study_0007"),
+        ("study_0007,CT-1,,", "study_0007"),
+        ("7,CT-1,/studies/CT-1/patient.nii.gz,", "patient"),
+        ("7,CT-1,,/masks/patient_mask.nii.gz", "patient"),
+        ("7,CT-1,/studies/CT-1/patient.NII.GZ,", "patient"),
+        ("7,CT-1,,/masks/patient_mask.nii", "patient"),
+    ],
+)
+def test_a_study_is_called_as_its_files(tmp_path, row, name):
+    assert list(read_registry(registry_csv(tmp_path, row))["study"]) == [name]
+
+
+def test_file_columns_may_be_left_out(tmp_path):
+    registry = read_registry(registry_csv(tmp_path, "7,CT-1", header="study_id,category"))
+    assert registry.to_dict("records") == [{"study": "study_0007", "category": "CT-1", "ct": "", "mask": ""}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (["7,CT-9,,"], "study_id,category,study_file,mask_file", "study_0007: category 'CT-9'"),
+        (["7,,,"], "study_id,category,study_file,mask_file", "study_0007: category ''"),
+        (["7,CT-1,,", "7,CT-1,,"], "study_id,category,study_file,mask_file", "study_0007: listed twice"),
+        (["7,CT-1"], "study_id,class", "it has study_id, class"),
+        ([], "", "cannot be read"),
+    ],
+)
+def test_a_faulty_registry_is_refused(tmp_path, rows, header, message):
+    with pytest.raises(UserError, match=message):
+        read_registry(registry_csv(tmp_path, *rows, header=header))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_registry_of_other_bytes_is_refused(tmp_path, suffix):
+    (tmp_path / f"dataset_registry{suffix}").write_bytes(b"study_id\xff\xfe\x00" * 9)
+    with pytest.raises(UserError, match=f"dataset_registry{suffix}: cannot be read"):
+        read_registry(tmp_path)
+
+
+def test_without_a_registry_the_folders_give_the_class(root):
+    (root / "dataset_registry.csv").unlink()
+    assert read_registry(root) is None
+    table = inventory(find_studies(root), root)
+    assert list(table["category"]) == ["CT-1", "CT-1", "CT-0", "CT-2"]
+
+
+def test_classes_count_the_registry_and_what_it_leaves_out(root):
+    registry_csv(root, "1,CT-1,,", "900,CT-1,,", "901,CT-4,/studies/CT-4/study_0901.nii.gz,")
+    registry = read_registry(root)
+    counts = class_counts(inventory(find_studies(root), root, registry), registry)
+    assert counts.values.tolist() == [
+        ["CT-0", 1, 0, 254],
+        ["CT-1", 3, 2, 684],
+        ["CT-2", 1, 0, 125],
+        ["CT-3", 0, 0, 45],
+        ["CT-4", 1, 0, 2],
+    ]
+
+
+def test_masks_without_any_class_are_counted_as_unknown(root):
+    (root / "dataset_registry.csv").unlink()
+    for path in (root / "studies").glob("*/*"):
+        path.unlink()
+    counts = class_counts(inventory(find_studies(root), root))
+    assert counts.iloc[-1].tolist()[:3] == ["unknown", 2, 2]
+    assert counts["studies"].sum() == 2

@@ -1,0 +1,137 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lesionbench.data.split import SUBSETS, make_folds, read_split_file, write_fold
+from lesionbench.errors import UserError
+
+STUDIES = [f"study_{number:04d}" for number in range(255, 305)]
+HOLDOUT = {"protocol": "holdout", "ratio": [7, 1, 2], "folds": 5, "seed": 0, "file": None}
+CROSS = HOLDOUT | {"protocol": "cross-validation"}
+
+ratios = st.lists(st.integers(1, 20) | st.sampled_from([0.1, 0.25, 0.7]), min_size=3, max_size=3)
+seeds = st.integers(0, 10**6)
+
+
+def sizes(fold):
+    return [len(getattr(fold, subset)) for subset in SUBSETS]
+
+
+def members(fold):
+    return sorted(fold.train + fold.validation + fold.test)
+
+
+@pytest.mark.parametrize("ratio", [[7, 1, 2], [0.7, 0.1, 0.2], [70, 10, 20]])
+def test_fifty_studies_are_divided_as_in_the_paper(ratio):
+    (fold,) = make_folds(STUDIES, HOLDOUT | {"ratio": ratio})
+    assert sizes(fold) == [35, 5, 10]
+
+
+def test_the_division_is_the_same_on_every_machine():
+    """The expected names are SHA-256's own order; another result would silently change everybody's split."""
+    (fold,) = make_folds([f"study_{number:04d}" for number in range(1, 11)], HOLDOUT)
+    assert (fold.validation, fold.test) == (("study_0008",), ("study_0002", "study_0004"))
+
+
+@given(st.integers(3, 120), ratios, seeds)
+def test_a_holdout_is_a_partition_in_the_proportion_of_the_ratio(count, ratio, seed):
+    studies = [f"s{number}" for number in range(count)]
+    (fold,) = make_folds(studies, HOLDOUT | {"ratio": ratio, "seed": seed})
+    assert members(fold) == sorted(studies)
+    quotas = [count * weight / sum(ratio) for weight in ratio]
+    assert min(sizes(fold)) >= 1
+    if min(quotas) >= 1:
+        assert all(abs(size - quota) < 1 for size, quota in zip(sizes(fold), quotas, strict=True))
+
+
+@given(st.integers(2, 12), st.integers(0, 60), ratios, seeds)
+def test_cross_validation_tests_each_study_once(folds, more, ratio, seed):
+    studies = [f"s{number}" for number in range(max(folds, 4) + more)]
+    made = make_folds(studies, CROSS | {"folds": folds, "ratio": ratio, "seed": seed})
+    assert [fold.index for fold in made] == list(range(folds))
+    assert sorted(study for fold in made for study in fold.test) == sorted(studies)
+    for fold in made:
+        assert members(fold) == sorted(studies)
+        assert min(sizes(fold)) >= 1
+        expected = (len(studies) - len(fold.test)) * ratio[1] / (ratio[0] + ratio[1])
+        assert abs(len(fold.validation) - expected) < 1
+    tested = [len(fold.test) for fold in made]
+    assert max(tested) - min(tested) <= 1
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([HOLDOUT, CROSS]))
+def test_the_order_of_the_studies_does_not_matter(shuffler: random.Random, split):
+    shuffled = STUDIES.copy()
+    shuffler.shuffle(shuffled)
+    assert make_folds(shuffled, split) == make_folds(STUDIES, split)
+
+
+def test_another_seed_is_another_split():
+    assert len({make_folds(STUDIES, HOLDOUT | {"seed": seed})[0].test for seed in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    ("split", "needed"), [(HOLDOUT, 3), (CROSS, 5), (CROSS | {"folds": 2}, 4), (CROSS | {"folds": 3}, 3)]
+)
+def test_too_few_studies_are_refused_with_the_number_needed(split, needed):
+    assert make_folds(STUDIES[:needed], split)
+    with pytest.raises(UserError, match=f"at least {needed} annotated studies, the data set has {needed - 1}"):
+        make_folds(STUDIES[: needed - 1], split)
+
+
+def write(path, *rows, header="study,subset"):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_written_fold_is_read_back_as_a_users_file(tmp_path):
+    (fold,) = make_folds(STUDIES, HOLDOUT)
+    path = tmp_path / "fold-0.csv"
+    write_fold(fold, path)
+    assert make_folds(STUDIES, HOLDOUT | {"file": str(path)}) == [fold]
+    assert path.read_text().splitlines()[:2] == ["study,subset", f"{fold.train[0]},train"]
+
+
+def test_a_users_file_may_come_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_bytes(
+        "\ufefffold, subset ,study,note\r\n1,test,a,\r\n1,train,b,\r\n1,validation,c,x\r\n"
+        "0, test,b,\r\n0,train,c,\r\n0,validation,a,\r\n,,,\r\n".encode()
+    )
+    first, second = read_split_file(path, ["a", "b", "c"])
+    assert (first.index, first.train, first.validation, first.test) == (0, ("c",), ("a",), ("b",))
+    assert (second.index, second.test) == (1, ("a",))
+
+
+def test_all_that_is_wrong_with_a_users_file_is_said_at_once(tmp_path):
+    path = write(tmp_path / "split.csv", "a,train", "a,test", "x,train")
+    with pytest.raises(UserError) as error:
+        read_split_file(path, ["a", "b"])
+    for problem in ("a: more than once", "x: not an annotated study", "b: missing", "validation: without any study"):
+        assert f"fold 0: {problem}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        (["a;train"], "study;subset", "needs the columns study and subset.*its columns are: study;subset"),
+        ([], "study,subset", "its lines below them: 0"),
+        (["a,training"], "study,subset", "study 'a': subset 'training'"),
+        (["a"], "study,subset", "study 'a': subset None"),
+        (["a,train,first"], "study,subset,fold", "fold 'first'"),
+        (["a,train,-1"], "study,subset,fold", "fold '-1'"),
+    ],
+)
+def test_a_malformed_users_file_is_refused(tmp_path, rows, header, message):
+    with pytest.raises(UserError, match=message):
+        read_split_file(write(tmp_path / "split.csv", *rows, header=header), ["a"])
+
+
+def test_a_missing_or_unreadable_users_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="there is no file"):
+        read_split_file(tmp_path / "none.csv", ["a"])
+    (tmp_path / "split.csv").write_bytes("study,subset\nétude,train\n".encode("latin-1"))
+    with pytest.raises(UserError, match="UTF-8"):
+        read_split_file(tmp_path / "split.csv", ["a"])

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lesionbench.errors import UserError
+from lesionbench.experiment.config import read_schema, resolve_config
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def read(name):
+    return yaml.safe_load((REPOSITORY / name).read_text())
+
+
+def merged(base, overlay):
+    """Merge as Snakemake merges configuration files: mappings by key, all else replaced."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged(base[key], value)
+        else:
+            base[key] = value
+    return base
+
+
+def walk(schema, path=()):
+    for name, rule in schema.get("properties", {}).items():
+        yield (*path, name), rule
+        yield from walk(rule, (*path, name))
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (REPOSITORY / "presets").glob("*.yaml")))
+def test_presets_are_valid_over_the_default(preset):
+    resolve_config(merged(read("config.yaml"), read(f"presets/{preset}")))
+
+
+def test_the_default_file_says_what_the_schema_says():
+    config, resolved = (
+        read("config.yaml"),
+        resolve_config({"models": read("config.yaml")["models"], "compare": ["unet"]}),
+    )
+    for section in ("preprocessing", "split", "seeds", "training", "evaluation", "figures"):
+        assert config[section] == resolved[section], section
+    assert config["dataset"]["root"] == resolved["dataset"]["root"]
+
+
+def test_every_key_is_described_and_closed_to_typing_errors():
+    schema = read_schema()
+    entries = [*walk(schema), *walk(schema["$defs"]["phantom"]), *walk(schema["$defs"]["model"])]
+    assert len(entries) > 40
+    for path, rule in entries:
+        assert rule.get("description"), path
+        if "properties" in rule:
+            assert rule["additionalProperties"] is False, path
+
+
+def test_a_model_overrides_the_recipe_for_itself_alone():
+    config = read("config.yaml")
+    config["models"]["unet"]["training"] = {"learning_rate": 0.01}
+    models = resolve_config(config)["models"]
+    assert models["unet"]["training"] == {**models["unet_vgg19"]["training"], "learning_rate": 0.01}
+    assert models["unet_vgg19"]["training"]["learning_rate"] == 0.0001
+
+
+def test_the_order_of_keys_does_not_matter():
+    config = read("config.yaml")
+    turned = {key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in config.items()}
+    assert str(resolve_config(dict(reversed(turned.items())))) == str(resolve_config(config))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("training", {"learnig_rate": 1.0}, ["training.learnig_rate", "learning_rate: 0.0001"]),
+        ("training", {"learning_rate": "1e-4"}, ["training.learning_rate", "is text", "learning_rate: 0.0001"]),
+        ("training", {"batch_size": 0}, ["training.batch_size", "minimum of 1", "batch_size: 8"]),
+        ("training", None, ["training:", "training: {}"]),
+        ("compare", [], ["compare", "empty", "compare: [unet"]),
+        ("compare", ["une"], ["compare: une", "Did you mean unet"]),
+        ("compar", ["unet"], ["compar:", "Did you mean compare"]),
+        ("models", {"unet": {"encoder": "resnet34"}}, ["models.unet", "architecture: classic-unet"]),
+        (
+            "models",
+            {"unet": {"label": "U"}},
+            ["models.unet: it needs either architecture or predictions", "predictions: "],
+        ),
+        (
+            "models",
+            {"unet": {"architecture": "Unet", "predictions": "masks"}},
+            ["models.unet: it needs either architecture or predictions, and not both", "architecture: classic-unet"],
+        ),
+        (
+            "models",
+            {"unet": {"predictions": "masks", "encoder": "vgg19"}},
+            ["models.unet", "encoder would have no effect", "predictions: masks"],
+        ),
+        ("models", {"unet": {"architecture": "Unet"}}, ["models.unet.encoder: Unet needs", "encoder: resnet34"]),
+        (
+            "models",
+            {"unet": {"architecture": "classic-unet", "encoder_weights": "imagenet"}},
+            ["models.unet.encoder: classic-unet has an encoder of its own", "Remove"],
+        ),
+        (
+            "models",
+            {"unet": {"architecture": "unetpluplus", "encoder": "resnet"}},
+            [
+                "models.unet.architecture: unetpluplus is unknown",
+                "architecture: UnetPlusPlus",
+                "models.unet.encoder: resnet is",
+            ],
+        ),
+        (
+            "models",
+            {"unet": {"architecture": "classic-unet", "training": {"loss": "l2"}}},
+            ["models.unet.training.loss"],
+        ),
+        ("preprocessing", {"plane": "axail"}, ["preprocessing.plane", "axial", "plane: coronal"]),
+        ("preprocessing", {"hu_window": [1000, -1000]}, ["preprocessing.hu_window", "hu_window: [-1000, 1000]"]),
+        ("dataset", {"phantom": {"studes": 3}}, ["dataset.phantom.studes", "studies: 14"]),
+        ("seeds", 0, ["seeds", "seeds: [0]"]),
+        ("figures", {"slices": "atuo"}, ["figures.slices", "slices: auto"]),
+        ("evaluation", {"threshold": 1}, ["evaluation.threshold", "threshold: 0.5"]),
+    ],
+)
+def test_a_mistake_is_named_with_the_right_line(key, value, said):
+    config = {"models": {"unet": {"architecture": "classic-unet"}}, "compare": ["unet"]}
+    with pytest.raises(UserError) as error:
+        resolve_config({**config, key: value})
+    for text in said:
+        assert text in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(UserError, match=r"(?s)evaluation\.threshold.*seeds"):
+        resolve_config({"compare": ["a"], "seeds": [], "evaluation": {"threshold": 2}})

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import pytest
+
+from lesionbench.errors import UserError
+from lesionbench.experiment.plan import Run, plan_experiment, read_reference_results
+
+MODELS = {
+    "a": {"architecture": "classic-unet", "label": "Model A"},
+    "b": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": "imagenet"},
+}
+
+
+def config(**changes):
+    return {"dataset": {"phantom": {"studies": 12}}, "models": MODELS, "compare": ["b", "a"], **changes}
+
+
+def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
+    experiment = plan_experiment(config(split={"protocol": "cross-validation", "folds": 2}, seeds=[3, 1]))
+    assert experiment.runs[:5] == [Run("b", 0, 3), Run("b", 0, 1), Run("b", 1, 3), Run("b", 1, 1), Run("a", 0, 3)]
+    assert len(experiment.runs) == 8
+
+
+def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config())
+    assert len(experiment.studies) == 12 and len(experiment.annotated) == 10
+    fold = experiment.folds[0]
+    assert sorted([*fold.train, *fold.validation, *fold.test]) == experiment.annotated
+    assert not list(tmp_path.iterdir())
+
+
+def test_encoder_weights_and_labels():
+    experiment = plan_experiment(config())
+    assert experiment.encoder_weights("b") == ["<resources>/weights/resnet34.safetensors"]
+    assert experiment.encoder_weights("a") == []
+    assert (experiment.label("a"), experiment.label("b")) == ("Model A", "b")
+
+
+def test_masks_without_ct_are_named(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
+    with pytest.raises(UserError, match=r"study_0255.*no CT.*STUDY\.nii\.gz or STUDY\.nii"):
+        plan_experiment(config(dataset={"root": str(tmp_path)}))
+
+
+def with_masks(folder, names, suffix=".nii.gz"):
+    folder.mkdir()
+    for name in names:
+        (folder / f"{name}{suffix}").touch()
+    return str(folder)
+
+
+def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
+    studies = [f"study_{number:04d}" for number in range(6)]
+    with_masks(tmp_path / "masks", studies, "_mask.nii.gz")
+    other = with_masks(tmp_path / "other", studies)
+    split = {"protocol": "cross-validation", "folds": 2}
+    experiment = plan_experiment(
+        config(
+            dataset={"root": str(tmp_path)},
+            models={**MODELS, "other": {"predictions": f"{other}/"}},
+            compare=["other"],
+            split=split,
+            seeds=[3, 1],
+        )
+    )
+    assert experiment.runs == [Run("other", 0, 3), Run("other", 1, 3)]
+    assert experiment.trained == experiment.trainings == []
+    assert experiment.predictions("other") == other
+    tested = [path for fold in experiment.folds for path in experiment.masks_from_elsewhere("other", fold)]
+    assert sorted(tested) == [f"{other}/{study}.nii.gz" for study in studies]
+
+
+def test_masks_from_elsewhere_stand_among_trained_models(tmp_path):
+    other = with_masks(tmp_path / "other", [f"study_{number:04d}" for number in range(1, 13)], "_mask.nii.gz")
+    experiment = plan_experiment(
+        config(models={**MODELS, "other": {"predictions": other}}, compare=["b", "other", "a"], seeds=[0, 1])
+    )
+    assert experiment.runs == [Run("b", 0, 0), Run("b", 0, 1), Run("other", 0, 0), Run("a", 0, 0), Run("a", 0, 1)]
+    assert experiment.trainings == [run for run in experiment.runs if run.model != "other"]
+    assert experiment.masks_from_elsewhere("a", 0) == []
+    assert [Path(path).name for path in experiment.masks_from_elsewhere("other", 0)] == [
+        f"{study}_mask.nii.gz" for study in experiment.folds[0].test
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".nii", "_mask.NII.GZ"])
+def test_masks_from_elsewhere_may_have_any_suffix_that_is_read(tmp_path, suffix):
+    other = with_masks(tmp_path / "other", [f"study_{number:04d}" for number in range(1, 13)], suffix)
+    experiment = plan_experiment(config(models={**MODELS, "other": {"predictions": other}}, compare=["other"]))
+    assert experiment.masks_from_elsewhere("other", 0) == [
+        f"{other}/{study}{suffix}" for study in experiment.folds[0].test
+    ]
+
+
+def test_a_missing_mask_is_named_with_its_model_and_path(tmp_path):
+    first, second = plan_experiment(config()).folds[0].test
+    other = with_masks(tmp_path / "other", [first])
+    with pytest.raises(UserError) as error:
+        plan_experiment(config(models={**MODELS, "other": {"predictions": other}}, compare=["a", "other"]))
+    said = str(error.value)
+    assert said.startswith(f"models.other.predictions: 1 of 2 test studies have no mask there ({second})")
+    assert f"{other}/{second}.nii.gz" in said and ".nii.gz or .nii" in said
+
+
+def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
+    with pytest.raises(UserError, match="reference_results: there is no file"):
+        plan_experiment(config(reference_results=str(tmp_path / "none.csv")))
+    models = {"a": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": str(tmp_path / "none")}}
+    with pytest.raises(UserError, match=r"models\.a\.encoder_weights: there is no file"):
+        plan_experiment(config(models=models, compare=["a"]))
+
+
+def test_a_slice_to_show_is_of_a_test_study():
+    fold = plan_experiment(config()).folds[0]
+    plan_experiment(config(figures={"slices": [{"study": fold.test[0], "slice": 3}]}))
+    with pytest.raises(UserError, match=f"figures.slices: {fold.train[0]}: not a test .* Choose from {fold.test[0]}"):
+        plan_experiment(config(figures={"slices": [{"study": fold.train[0], "slice": 3}]}))
+
+
+def test_reference_results(tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("model,mean_dice,max_dice,note\na,0.5,0.75,x\n")
+    assert read_reference_results(str(path)) == [["a", 0.5, 0.75]]
+    assert read_reference_results(None) == []
+    path.write_text("model,mean_dice\na,0.5\n")
+    with pytest.raises(UserError, match="max_dice"):
+        read_reference_results(str(path))
+    path.write_bytes("model,mean_dice,max_dice\nModèle,0.5,0.75\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"numbers\.csv is not a CSV in UTF-8"):
+        read_reference_results(str(path))
+
+
+def test_runs_without_scores_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config(seeds=[0, 1], pathvars={"results": "mine"}))
+    for model, seed in (("b", 0), ("b", 1), ("a", 1)):
+        scores = tmp_path / "mine" / "metrics" / model / "fold-0" / f"seed-{seed}" / "studies.csv"
+        scores.parent.mkdir(parents=True)
+        scores.touch()
+    assert experiment.unfinished().startswith("1 of 4 runs without scores: a (fold 0, seed 0). What has finished is")
+    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0").mkdir()
+    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0" / "studies.csv").touch()
+    assert experiment.unfinished() == ""

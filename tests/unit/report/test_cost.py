@@ -1,0 +1,88 @@
+"""The cost of a model is counted right, and averaged over its runs."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lesionbench.models.networks import build_model
+from lesionbench.report.cost import cost_table, gmacs, slice_size
+from tiny import write_stack
+
+SMALL = {"architecture": "classic-unet", "options": {"width": 2}}
+MOBILE = {"architecture": "Unet", "encoder": "mobilenet_v2"}
+
+
+def counted_by_layer(network, height, width):
+    """Multiply-accumulates of all convolutions, from the shapes that pass through them."""
+    total = 0
+
+    def add(layer, inputs, output):
+        nonlocal total
+        # Each weight meets each pixel: of the input where the convolution is transposed, else of the output.
+        pixels = (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output)[0, 0].numel()
+        total += layer.weight.numel() * pixels
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(add)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 1, height, width))
+    return total
+
+
+@pytest.mark.parametrize("model", [SMALL, MOBILE], ids=["classic-unet", "mobilenet_v2"])
+def test_gmacs_are_those_of_all_convolutions(model):
+    assert gmacs(model, 32, 64) == pytest.approx(counted_by_layer(build_model(model), 32, 64) / 1e9)
+    assert gmacs(model, 64, 64) == pytest.approx(2 * gmacs(model, 32, 64))
+
+
+def test_the_largest_slice_is_padded_as_the_model_needs_it(tmp_path):
+    stacks = [write_stack(tmp_path, 1, (40, 32, 5)), write_stack(tmp_path, 2, (20, 65, 4))]
+    assert slice_size(stacks, SMALL) == (80, 48)
+    assert slice_size(stacks, MOBILE) == (96, 64)
+
+
+def write_runs(folder, runs, device):
+    """Write a record and the prediction times of each (model, seconds, epochs, seconds of each study)."""
+    records, predictions = [], []
+    for number, (model, seconds, epochs, studies) in enumerate(runs):
+        run = folder / str(number)
+        run.mkdir()
+        record = {"model": model, "parameters": 1000, "seconds": seconds, "epochs": epochs, "device": device}
+        records.append(run / "run.json")
+        records[-1].write_text(json.dumps(record | {"peak_host_memory_bytes": 3e9}))
+        times = pd.DataFrame({"study": [f"study_{study:04d}" for study in range(len(studies))], "seconds": studies})
+        times.to_csv(run / "seconds.csv", index=False)
+        predictions.append(run)
+    return records, predictions
+
+
+def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_count(tmp_path):
+    device = {"type": "cuda", "name": "A GPU", "peak_memory_bytes": 2e9}
+    runs = [(SMALL, 10, 4, [9, 1, 1]), (SMALL, 20, 5, [2, 2, 2]), (MOBILE, 5, 1, [0.5])]
+    records, predictions = write_runs(tmp_path, runs, device)
+    stacks = [write_stack(tmp_path, 1, (32, 32, 4))]
+    labels = {"small": "Small", "mobile": "Mobile"}
+    names = [["small", 0, 0], ["small", 0, 1], ["mobile", 0, 0]]
+    table = cost_table(records, predictions, stacks, names, labels)
+    small = table.data.set_index("model").loc["small"]
+    assert [small["training_seconds"], small["epochs"], small["seconds_per_study"]] == [15, 4.5, 1.5]
+    assert small["gmacs"] == gmacs(SMALL, 32, 32)
+    assert table.shown["Model"].tolist() == ["Small", "Mobile"]
+    assert table.shown["GPU memory (GB)"].tolist() == ["2.0", "2.0"]
+    assert "A GPU" in table.notes[1]
+
+
+def cost_on_a_cpu(folder):
+    """The cost of one small model that was trained once."""
+    records, predictions = write_runs(folder, [(SMALL, 1, 1, [1])], {"type": "cpu"})
+    return cost_table(records, predictions, [write_stack(folder, 1)], [["small", 0, 0]], {"small": "Small"})
+
+
+def test_without_a_gpu_there_is_no_column_of_its_memory(tmp_path):
+    table = cost_on_a_cpu(tmp_path)
+    assert "GPU memory (GB)" not in table.shown and table.shown["Host memory (GB)"].tolist() == ["3.0"]
+    assert "CPU" in table.notes[1]

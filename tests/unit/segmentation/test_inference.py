@@ -1,0 +1,87 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lesionbench.data.slices import load_stack
+from lesionbench.errors import UserError
+from lesionbench.segmentation.inference import Predictor, load_run, predict_stack, segment, write_prediction
+from lesionbench.training.loop import train
+from tiny import AFFINE, MODEL, PREPROCESSING, TRAINING, make_study, write_stack
+
+CPU = torch.device("cpu")
+RECORD = {"model": MODEL, "training": TRAINING, "preprocessing": PREPROCESSING}
+
+
+class Bright(torch.nn.Module):
+    """Stands for a network: calls lesion what is above 0 HU, and takes padded slices only."""
+
+    def forward(self, image):
+        assert image.shape[2] % 16 == image.shape[3] % 16 == 0
+        return image * 1000
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished training and its validation study."""
+    folder = tmp_path_factory.mktemp("run")
+    stacks = [write_stack(folder, 1), write_stack(folder, 2)]
+    train(stacks[:1], stacks[1:], folder, model=MODEL, training=TRAINING, preprocessing=PREPROCESSING, threads=1)
+    return folder, stacks[1]
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
+    ct, _ = make_study(5, (21, 34, 7))
+    nib.save(nib.Nifti1Image(ct.data, ct.affine), tmp_path / "ct.nii.gz")
+    bright = Predictor(Bright(), RECORD | {"preprocessing": PREPROCESSING | {"plane": plane}}, CPU)
+    volume = segment(bright, tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz")
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.get_data_dtype() == np.uint8
+    assert (mask.affine == AFFINE).all()
+    assert (np.asarray(mask.dataobj) == (ct.data >= 0)).all()
+    assert volume == pytest.approx((ct.data >= 0).sum() * 2 * 1 * 8 / 1000) and volume > 0
+
+
+def test_probability_at_the_threshold_is_lesion(tmp_path):
+    stack = load_stack(write_stack(tmp_path, 1))
+    stack.image[:] = 0
+    bright = Predictor(Bright(), RECORD, CPU)
+    assert predict_stack(bright, stack, 0.5).all() and not predict_stack(bright, stack, 0.51).any()
+
+
+def test_a_run_predicts_what_its_validation_saw(run, tmp_path):
+    folder, path = run
+    stack = load_stack(path)
+    predictor = load_run(folder, "cpu")
+    predicted = predict_stack(predictor, stack, 0.5)
+    assert predicted.shape == stack.image.shape and predicted.dtype == np.uint8
+    dice = 2 * (predicted & stack.mask).sum() / (predicted.sum() + stack.mask.sum())
+    rows = (folder / "history.csv").read_text().splitlines()
+    best = dict(zip(rows[0].split(","), rows[predictor.record["best_epoch"]].split(","), strict=True))
+    assert dice == pytest.approx(float(best["validation_dice"]), abs=1e-3)
+
+    volume = write_prediction(predictor, stack, 0.5, tmp_path / "mask.nii.gz")
+    assert volume == pytest.approx(predicted.sum() * 16 / 1000)
+
+
+def test_a_missing_or_damaged_file_is_an_error_that_names_it(run, tmp_path):
+    with pytest.raises(UserError, match=r"run\.json"):
+        load_run(tmp_path, "cpu")
+    (tmp_path / "run.json").write_bytes((run[0] / "run.json").read_bytes())
+    with pytest.raises(UserError, match=r"weights\.safetensors"):
+        load_run(tmp_path, "cpu")
+    (tmp_path / "weights.safetensors").write_bytes((run[0] / "weights.safetensors").read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"weights\.safetensors"):
+        load_run(tmp_path, "cpu")
+
+
+def test_weights_of_another_model_are_an_error(run, tmp_path):
+    record = json.loads((run[0] / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(record | {"model": MODEL | {"options": {"width": 8}}}))
+    save_file(load_file(run[0] / "weights.safetensors"), tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match="do not fit the model"):
+        load_run(tmp_path, "cpu")

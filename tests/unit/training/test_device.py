@@ -1,0 +1,173 @@
+import logging
+import multiprocessing
+import sys
+
+import pytest
+import torch
+
+from lesionbench.errors import UserError
+from lesionbench.training import device as devices
+from lesionbench.training.device import (
+    Gpu,
+    _nvidia_smi,
+    autocast,
+    choose_device,
+    describe,
+    explain_out_of_memory,
+    hold_device,
+    hold_gpu,
+    uses_bfloat16,
+)
+
+CPU = torch.device("cpu")
+GPUS = [Gpu(0, "aaaa", 10 * 2**30), Gpu(1, "bbbb", 70 * 2**30), Gpu(2, "cccc", 40 * 2**30)]
+PATIENCE = 60  # seconds after which a test gives up; none waits that long
+
+
+def _hold(folder, gpus, pipe):
+    with hold_gpu(gpus, folder, poll_seconds=0.01) as gpu:
+        pipe.send(gpu.index)
+        pipe.recv()
+
+
+@pytest.fixture
+def start_training(tmp_path):
+    """Start processes that each hold a GPU; return (process, pipe) of each."""
+    context = multiprocessing.get_context("fork")
+    started = []
+
+    def start(gpus=GPUS):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_hold, args=(tmp_path, gpus, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        started.append(process)
+        return process, ours
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def held(pipe):
+    assert pipe.poll(PATIENCE)
+    return pipe.recv()
+
+
+def test_trainings_take_the_freest_gpu_that_is_left(start_training):
+    assert [held(start_training()[1]) for _ in GPUS] == [1, 2, 0]
+
+
+def test_a_training_waits_until_a_dead_one_frees_its_gpu(start_training):
+    first, first_pipe = start_training(GPUS[:1])
+    assert held(first_pipe) == 0
+    waiting, pipe = start_training(GPUS[:1])
+    assert not pipe.poll(0.2) and waiting.is_alive()
+    first.kill()
+    assert held(pipe) == 0
+
+
+def test_the_wait_is_told(start_training, tmp_path, caplog, monkeypatch):
+    process, pipe = start_training(GPUS[:2])
+    _, other_pipe = start_training(GPUS[:2])
+    assert {held(pipe), held(other_pipe)} == {0, 1}
+    monkeypatch.setattr(devices.time, "sleep", lambda seconds: process.kill() or process.join())
+    with caplog.at_level(logging.INFO), hold_gpu(GPUS[:2], tmp_path) as gpu:
+        assert gpu.index == 1
+    (message,) = caplog.messages
+    assert "cuda:0, cuda:1" in message and str(tmp_path) in message
+
+
+def test_the_end_of_the_block_frees_the_gpu(tmp_path):
+    for _ in range(2):
+        with hold_gpu(GPUS, tmp_path) as gpu:
+            assert gpu.index == 1
+
+
+@pytest.fixture
+def three_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
+    monkeypatch.setattr(devices, "_visible_gpus", lambda: GPUS)
+    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:2", "cuda:2"), ("cpu", "cpu")]
+)
+def test_a_name_means_a_device(three_gpus, name, expected):
+    assert choose_device(name) == torch.device(expected)
+    with hold_device(name) as device:
+        assert device == torch.device(expected)
+
+
+def test_two_trainings_at_once_get_two_gpus(three_gpus):
+    with hold_device("auto") as first, hold_device("auto") as second:
+        assert (first.index, second.index) == (1, 2)
+
+
+def test_the_only_gpu_of_a_slurm_job_is_taken_without_a_lock(three_gpus, monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setattr(devices, "_visible_gpus", lambda: GPUS[:1])
+    with hold_device("auto") as first, hold_device("auto") as second:
+        assert first.index == second.index == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_trainings_in_one_slurm_job_share_out_its_gpus(three_gpus, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    test_two_trainings_at_once_get_two_gpus(three_gpus)
+
+
+def test_an_unknown_gpu_is_an_error_that_names_those_there(three_gpus):
+    with pytest.raises(UserError, match=r"training.device.*cuda:7.*cuda:0, cuda:1, cuda:2"):
+        choose_device("cuda:7")
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_an_accelerator_that_is_not_there_is_an_error(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"training.device"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(("mps", "expected"), [(True, "mps"), (False, "cpu")])
+def test_auto_without_cuda_is_mps_or_the_cpu(monkeypatch, mps, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device("auto").type == expected
+
+
+def test_free_memory_is_read_from_nvidia_smi(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!{sys.executable}\nprint('GPU-aaaa, 1024, 575.51')\nprint('GPU-bbbb, 2048, 575.51')\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _nvidia_smi() == {"aaaa": (2**30, "575.51"), "bbbb": (2**31, "575.51")}
+    program.unlink()
+    assert _nvidia_smi() == {}
+
+
+def test_precision_on_the_cpu():
+    assert [uses_bfloat16(CPU, precision) for precision in ("auto", "float32", "bfloat16")] == [False, False, True]
+    image, weight = torch.rand(4, 4), torch.rand(4, 4)
+    for precision, expected in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
+        with autocast(CPU, precision):
+            assert (image @ weight).dtype == expected
+
+
+def test_too_little_memory_is_an_error_with_the_remedy():
+    remedy = "Lower training.batch_size."
+    with pytest.raises(UserError, match=f"cpu: out of memory. {remedy}"), explain_out_of_memory(CPU, remedy):
+        torch.empty(2**60)
+    with pytest.raises(UserError), explain_out_of_memory(CPU, "Lower it."):
+        raise torch.OutOfMemoryError
+    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(CPU, "Lower it."):
+        raise RuntimeError("shapes differ")
+
+
+def test_the_cpu_describes_itself():
+    assert describe(CPU) == {"type": "cpu"}

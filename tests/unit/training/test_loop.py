@@ -1,0 +1,282 @@
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lesionbench.data.slices import load_stack
+from lesionbench.errors import UserError
+from lesionbench.training import loop as module
+from lesionbench.training.batches import load_slices
+from lesionbench.training.device import autocast
+from lesionbench.training.early_stopping import validate
+from lesionbench.training.loop import STATE, best_epoch, finite_mean, patience_left, train
+from lesionbench.training.loss import dice_loss
+from tiny import MODEL, PREPROCESSING, TRAINING, write_stack
+
+CPU = torch.device("cpu")
+FILES = ("weights.safetensors", "history.csv", "run.json")
+
+
+@pytest.fixture(scope="session")
+def stacks(tmp_path_factory):
+    """Three training studies, of 9 slices each, and a validation study."""
+    folder = tmp_path_factory.mktemp("stacks")
+    return [write_stack(folder, seed) for seed in range(4)]
+
+
+def run(stacks, folder, seed=0, encoder_weights=None, **changes):
+    train(
+        stacks[:3],
+        stacks[3:],
+        folder,
+        model=MODEL,
+        training=TRAINING | changes,
+        preprocessing=PREPROCESSING,
+        encoder_weights=encoder_weights,
+        seed=seed,
+        code="abc",
+        threads=1,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stacks, tmp_path_factory):
+    """A training of four epochs that nothing interrupted."""
+    return run(stacks, tmp_path_factory.mktemp("undisturbed"))
+
+
+def weights_of(folder):
+    return (folder / FILES[0]).read_bytes()
+
+
+def history_of(folder, without=("seconds",)):
+    with (folder / FILES[1]).open(newline="") as file:
+        return [{key: value for key, value in row.items() if key not in without} for row in csv.DictReader(file)]
+
+
+def record_of(folder):
+    return json.loads((folder / FILES[2]).read_text())
+
+
+def assert_same(folder, other):
+    assert weights_of(folder) == weights_of(other)
+    assert history_of(folder) == history_of(other)
+
+
+def test_a_training_leaves_weights_history_and_record(undisturbed, stacks):
+    assert sorted(path.name for path in undisturbed.iterdir()) == sorted(FILES)
+    history = history_of(undisturbed, without=())
+    columns = ["epoch", "train_loss", "validation_loss", "validation_dice", "learning_rate", "seconds"]
+    assert list(history[0]) == columns and [row["epoch"] for row in history] == ["1", "2", "3", "4"]
+    record = record_of(undisturbed)
+    assert record["studies"] == {"train": [path.stem for path in stacks[:3]], "validation": [stacks[3].stem]}
+    assert record["inputs_sha256"]["validation"].keys() == {stacks[3].stem}
+    assert (record["model"], record["training"], record["preprocessing"]) == (MODEL, TRAINING, PREPROCESSING)
+    assert record["device"] == {"type": "cpu"} and record["precision"] == "float32"
+    assert (record["epochs"], record["resumed"], record["threads"]) == (4, 0, 1)
+    losses = [float(row["validation_loss"]) for row in history]
+    assert record["best_epoch"] == 1 + losses.index(min(losses))
+    assert record["parameters"] > 100_000 and record["peak_host_memory_bytes"] > 2**27
+    assert record["seconds"] == sum(float(row["seconds"]) for row in history)
+
+
+def test_it_learns(stacks, tmp_path):
+    history = history_of(run(stacks, tmp_path, max_epochs=12, patience=12))
+    assert max(float(row["validation_dice"]) for row in history) > 0.9
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(stacks, undisturbed, tmp_path):
+    assert_same(run(stacks, tmp_path / "again"), undisturbed)
+    assert weights_of(run(stacks, tmp_path / "other", seed=1)) != weights_of(undisturbed)
+
+
+def test_streaming_from_host_memory_changes_nothing(stacks, undisturbed, tmp_path):
+    assert_same(run(stacks, tmp_path, resident_limit_gb=0), undisturbed)
+    assert record_of(tmp_path)["resident"] is False
+
+
+def test_augmentation_is_seeded(stacks, undisturbed, tmp_path):
+    one, other = (run(stacks, tmp_path / name, augmentation=True, max_epochs=1) for name in "ab")
+    assert_same(one, other)
+    assert history_of(one)[0]["train_loss"] != history_of(undisturbed)[0]["train_loss"]
+
+
+def test_the_first_step_is_the_papers(stacks, tmp_path):
+    """One epoch of one batch is one step of Adam on the Dice loss, written out here."""
+    torch.manual_seed(0)
+    network = module.build_model(MODEL)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.0001)
+    images = np.concatenate([load_stack(path).image for path in stacks[:3]])
+    masks = np.concatenate([load_stack(path).mask for path in stacks[:3]])
+    loss = dice_loss(network(torch.from_numpy(images)[:, None] / 1000.0), torch.from_numpy(masks)[:, None])
+    loss.backward()
+    optimizer.step()
+    folder = run(stacks, tmp_path, batch_size=27, max_epochs=1, learning_rate=0.0001)
+    assert float(history_of(folder)[0]["train_loss"]) == pytest.approx(loss.item(), abs=1e-5)
+    for name, tensor in load_file(folder / FILES[0]).items():
+        # Adam's first step is the sign of the gradient, which rounding may turn where the gradient is nearly zero.
+        close = torch.isclose(tensor.float(), network.state_dict()[name].float(), atol=1e-5, rtol=1e-3)
+        assert close.float().mean() > 0.9, name
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(stacks, tmp_path, monkeypatch):
+    losses = iter([0.5, 0.4, 0.45, 0.4, 0.1])
+    monkeypatch.setattr(module, "validate", lambda *arguments: (next(losses), 0.5))
+    folder = run(stacks, tmp_path / "stopped", patience=2, max_epochs=50)
+    assert (record_of(folder)["epochs"], record_of(folder)["best_epoch"]) == (4, 2)
+    losses = iter([0.5, 0.4])
+    assert weights_of(run(stacks, tmp_path / "two", max_epochs=2)) == weights_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "left"), [([], None, 3), ([0.5], 1, 3), ([0.5, 0.6, 0.5], 1, 1), ([0.5, 0.6, 0.4], 3, 3)]
+)
+def test_patience_counts_epochs_since_the_best(losses, best, left):
+    history = [{"validation_loss": loss} for loss in losses]
+    assert patience_left(history, 3) == left
+    assert not losses or best_epoch(history) == best
+
+
+def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
+    paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
+    slices = load_slices(paths, 16, PREPROCESSING, CPU, 1e9)
+    loss, dice = validate(lambda image: 4 * image + 1, slices, 4, autocast(CPU, "float32"), lambda: None)
+    losses, scores = [], []
+    for path in paths:
+        stack = load_stack(path)
+        probability, mask = 1 / (1 + np.exp(-4 * stack.image / 1000 - 1)), stack.mask.astype(float)
+        predicted = probability >= 0.5
+        losses.append(1 - (2 * (probability * mask).sum() + 1) / (probability.sum() + mask.sum() + 1))
+        scores.append(2 * (predicted * mask).sum() / (predicted.sum() + mask.sum()))
+    assert (loss, dice) == pytest.approx((np.mean(losses), np.mean(scores)), rel=1e-5)
+
+
+def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(stacks):
+    slices = load_slices(stacks[:2], 16, PREPROCESSING, CPU, 1e9)
+    slices.masks[:9] = 0
+    amp = autocast(CPU, "float32")
+    perfect = 40 * (slices.masks[:, None].float() - 0.5)
+    assert validate(lambda image: perfect, slices, len(slices), amp, lambda: None)[1] == 1
+    slices.masks[:] = 0
+    assert math.isnan(validate(lambda image: image - 9, slices, 4, amp, lambda: None)[1])
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step():
+    with pytest.raises(UserError, match=r"Epoch 3, step 2 of 4.*training.learning_rate"):
+        finite_mean(torch.tensor([0.5, float("nan"), 0.5, float("inf")]), 3)
+    assert finite_mean(torch.tensor([0.25, 0.75]), 1) == 0.5
+
+
+def test_a_diverging_training_stops_with_an_error(stacks, tmp_path):
+    with pytest.raises(UserError, match=r"Epoch \d.*not finite.*training.learning_rate"):
+        run(stacks, tmp_path, learning_rate=1e30)
+    assert not (tmp_path / FILES[0]).exists()
+
+
+def test_too_little_memory_names_the_batch_size(stacks, tmp_path, monkeypatch):
+    def exhausted(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(module, "find_loss", lambda name: exhausted)
+    with pytest.raises(UserError, match=r"training.batch_size \(now 4\)"):
+        run(stacks, tmp_path)
+
+
+def test_progress_is_a_line_an_epoch(stacks, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        run(stacks, tmp_path, max_epochs=2)
+    lines = [message for message in caplog.messages if message.startswith("epoch")]
+    assert len(lines) == 2 and lines[1].startswith("epoch 2/2: loss 0.") and "slices/s, patience left" in lines[1]
+
+
+def test_sigterm_ends_at_the_next_step_and_the_training_goes_on_from_the_last_epoch(
+    stacks, undisturbed, tmp_path, monkeypatch
+):
+    steps = []
+
+    def terminated(*arguments):
+        steps.append(1)
+        if len(steps) == 10:  # of 7 a epoch: in the second
+            os.kill(os.getpid(), signal.SIGTERM)
+        return dice_loss(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(module, "find_loss", lambda name: terminated)
+        run(stacks, tmp_path)
+    assert stop.value.code == 143 and len(steps) == 10
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert_same(run(stacks, tmp_path), undisturbed)
+    assert record_of(tmp_path)["resumed"] == 1
+
+
+# Forked from a process that has computed nothing yet, so that the imports, which take long, are paid once.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from lesionbench.training import loop as training
+from test_loop import run
+
+folder, *stacks = map(Path, sys.argv[1:])
+
+def kill(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_in_the_second_epoch(steps=[], dice_loss=training.find_loss("dice")):
+    def loss(*arguments):
+        steps.append(1)
+        while len(steps) == 10:
+            if (folder / "training-state.pt").exists():
+                kill()
+        return dice_loss(*arguments)
+    training.find_loss = lambda name: loss
+
+def kill_in_the_third_state(save=torch.save):
+    def save_half(state, path):
+        save(state, path)
+        if len(state["history"]) == 3:
+            os.truncate(path, path.stat().st_size // 2)
+            kill()
+    torch.save = save_half
+
+def kill_before_the_outputs():
+    training.write_run = kill
+
+for arm, epochs in ((kill_in_the_second_epoch, 1), (kill_in_the_third_state, 2), (kill_before_the_outputs, 4)):
+    child = os.fork()
+    if not child:
+        arm()
+        run(stacks, folder)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (arm, status)
+    assert len(torch.load(folder / "training-state.pt")["history"]) == epochs, arm
+"""
+
+
+def test_a_training_killed_three_times_gives_the_same_bytes(stacks, undisturbed, tmp_path):
+    """Killed in the second epoch, while it writes the third epoch's state, and before it writes its outputs."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path, *stacks], env=environment, check=True)
+    assert_same(run(stacks, tmp_path), undisturbed)
+    assert record_of(tmp_path)["resumed"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_another_recipe_starts_anew(stacks, undisturbed, tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "write_run", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        run(stacks, tmp_path, learning_rate=0.02)
+    with caplog.at_level("INFO"):
+        assert_same(run(stacks, tmp_path), undisturbed)
+    assert "(different: training.learning_rate)" in caplog.text

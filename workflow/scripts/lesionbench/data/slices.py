@@ -1,0 +1,95 @@
+"""A study as slices of one plane, clipped to a Hounsfield window, and the file that keeps them for training."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lesionbench.data.volume import Volume, match_grid, slice_spacing, to_slices
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
+
+
+@dataclass(frozen=True)
+class SliceStack:
+    """The slices of a study in radiological display orientation.
+
+    image: int16 (slices, height, width), clipped HU.
+    mask: uint8, same shape, 1 lesion; None for a scan without reference.
+    affine: (4, 4) of the source grid, with which `volume.from_slices` leads back.
+    spacing: (3,) mm between slices, rows and columns.
+    """
+
+    study: str
+    plane: str
+    image: np.ndarray
+    mask: np.ndarray | None
+    affine: np.ndarray
+    spacing: np.ndarray
+
+
+def stack_slices(study: str, ct: Volume, mask: Volume | None, plane: str, hu_window: Sequence[int]) -> SliceStack:
+    """Cut a CT, and its mask if there is one, into slices.
+
+    HU are rounded to whole numbers (halves to even; only scans stored with a fractional scale need it) and clipped to
+    `hu_window`, two whole numbers in int16's range. Over 1000 this is the paper's intensity (section 4.5).
+
+    Raises UserError where CT and mask lie on different grids (`volume.match_grid`).
+    """
+    if mask is not None:
+        mask = match_grid(study, ct, mask)
+    slices = to_slices(ct.data, ct.affine, plane)
+    whole = np.rint(slices) if slices.dtype.kind == "f" else slices
+    # Straight into the final order and type: one pass over the voxels.
+    image = np.empty(slices.shape, np.int16)
+    np.clip(whole, *hu_window, out=image, casting="unsafe")
+    return SliceStack(
+        study=study,
+        plane=plane,
+        image=image,
+        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, ct.affine, plane)),
+        affine=ct.affine,
+        spacing=slice_spacing(ct.affine, plane),
+    )
+
+
+def save_stack(stack: SliceStack, path: str | Path) -> None:
+    """Write a stack as npz, stored and not deflated: it is read once an experiment and a training waits for it."""
+    arrays = {name: value for name, value in vars(stack).items() if value is not None}
+    with atomic(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def load_stack(path: str | Path) -> SliceStack:
+    """Read a stack written by `save_stack`. Raises UserError, naming the file, where it is missing or damaged."""
+    with _readable(path), np.load(path) as arrays:
+        return SliceStack(
+            study=str(arrays["study"]),
+            plane=str(arrays["plane"]),
+            image=arrays["image"],
+            mask=arrays.get("mask"),
+            affine=arrays["affine"],
+            spacing=arrays["spacing"],
+        )
+
+
+def stack_shape(path: str | Path) -> tuple[int, int, int]:
+    """Return (slices, height, width) of a saved stack from its header alone, to size memory before loading."""
+    with _readable(path), zipfile.ZipFile(path) as archive, archive.open("image.npy") as member:
+        np.lib.format.read_magic(member)
+        (slices, height, width), _, _ = np.lib.format.read_array_header_1_0(member)
+        return slices, height, width
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: cannot be read as slices ({error}). Delete it and run the workflow again, which rebuilds it."
+        ) from error

@@ -1,0 +1,49 @@
+"""What made a result: the versions, the commit and the machine."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+LIBRARY = Path(__file__).parent
+SCRIPTS = LIBRARY.parent
+PACKAGE = LIBRARY.name
+PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "numpy", "scipy", "pandas")
+
+
+def prefer_this_checkout() -> None:
+    """Let the processes that this one starts import the library beside this file, whatever else is installed."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(SCRIPTS) not in others:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), *others]))
+
+
+def environment() -> dict[str, object]:
+    """Return the versions, the git commit, the machine and the time, for a run's record."""
+    return {
+        "lesionbench": _version(PACKAGE),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git_commit": git_commit(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def git_commit() -> str | None:
+    """Return the commit of the workflow's checkout, with `-dirty` where tracked files differ, or None outside git."""
+    command = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Scores of masks, and what a comparison of them can show."""

@@ -1,0 +1,134 @@
+"""From a model's entry in the configuration to a network that turns slices into logits."""
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from lesionbench.errors import UserError
+from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
+from lesionbench.models.unet import ClassicUNet
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {CLASSIC_UNET: ClassicUNet} | {
+    architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()
+}
+CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
+
+
+def build_model(model: Mapping[str, Any], weights: Path | str | None = None) -> nn.Module:
+    """Build the network of one entry of `models`, on the CPU, initialised from PyTorch's global random generator.
+
+    It takes intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
+
+    Parameters
+    ----------
+    model
+        `architecture`, `encoder` and `options` are read.
+    weights
+        A safetensors file with weights of the encoder, for images of three channels or of one; None leaves them random.
+
+    Raises
+    ------
+    UserError
+        where the architecture, the encoder, an option or the file of weights is not right.
+    """
+    check_model({**model, "encoder_weights": weights}, installed_names())
+    encoder, options = model.get("encoder"), model.get("options") or {}
+    constructor = ARCHITECTURES[model["architecture"]]
+    name = f"{model['architecture']} with encoder {encoder}" if encoder else model["architecture"]
+    arguments = {"encoder_name": encoder, "encoder_weights": None} if encoder else {}
+    try:
+        network = constructor(in_channels=1, classes=1, **arguments, **options)
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise UserError(
+            f"{name} with options {dict(options)} cannot be built ({reason}). Correct the model's `options`."
+        ) from error
+    if weights:
+        _load_encoder(network.get_submodule("encoder"), str(encoder), Path(weights))
+    return network
+
+
+def model_stride(model: Mapping[str, Any]) -> int:
+    """Return the number of pixels of which the height and width of the slices of a model must be multiples."""
+    check_model(model, installed_names())
+    constructor = ARCHITECTURES[model["architecture"]]
+    if constructor is ClassicUNet:
+        return ClassicUNet.stride
+    defaults = {name: parameter.default for name, parameter in _parameters(constructor).items()}
+    settings: dict[str, Any] = {"encoder_output_stride": 32} | defaults | (model.get("options") or {})
+    return min(settings["encoder_output_stride"], 2 ** settings["encoder_depth"])
+
+
+@cache
+def installed_names() -> Names:
+    """Return the names that an entry of `models` may hold with the smp and the timm that are installed."""
+    renamed = [name for name, current in timm.models.get_deprecated_models().items() if current]
+    return Names(
+        versions=installed_versions(),
+        architectures={name: _options(constructor) for name, constructor in ARCHITECTURES.items()},
+        encoders=sorted(smp.encoders.get_encoder_names()),
+        timm=sorted({*timm.list_models(), *renamed}),
+    )
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def _parameters(constructor: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(constructor.__init__).parameters
+
+
+def _options(constructor: type[nn.Module]) -> list[str]:
+    return [
+        parameter.name
+        for parameter in _parameters(constructor).values()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in {"self", *FIXED}
+    ]
+
+
+def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
+    """Load weights for three channels into an encoder of one.
+
+    The weights of the first convolution are summed over its channels, as smp does: a grey slice then gives the same
+    features as the image whose three channels are that slice.
+    """
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"encoder_weights: {path} cannot be read as a safetensors file ({error}). Copy it anew, give another, or "
+            "write null to train from scratch."
+        ) from error
+    weights = {key: value for key, value in weights.items() if not key.startswith(CLASSIFIER)}
+    expected = encoder.state_dict()
+    for key in weights.keys() & expected.keys():
+        if expected[key].shape[1:2] == (1,) and weights[key].shape[1:2] == (3,):
+            weights[key] = weights[key].float().sum(1, keepdim=True)
+    try:
+        encoder.load_state_dict(weights.copy())  # of a copy, because smp's encoders rename and drop keys in it
+    except RuntimeError as error:
+        shared = expected.keys() & weights.keys()
+        differences = {
+            "missing": expected.keys() - shared,
+            "unknown": weights.keys() - shared,
+            "of another shape": {key for key in shared if expected[key].shape != weights[key].shape},
+        }
+        told = [f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in differences.items() if keys]
+        raise UserError(
+            f"encoder_weights: {path} does not fit encoder {name}: {'; '.join(told)}. Give a file made for it by "
+            "segmentation-models-pytorch, or null to train from scratch."
+        ) from error
+
+
+def _first(keys: set[str], count: int = 3) -> str:
+    return ", ".join(sorted(keys)[:count]) + (", …" if len(keys) > count else "")

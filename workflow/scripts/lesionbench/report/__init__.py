@@ -1,0 +1,1 @@
+"""What readers see: tables, figures, words and the page that opens the report."""

@@ -1,0 +1,109 @@
+"""What a model costs: parameters, arithmetic, time and memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lesionbench.data.slices import stack_shape
+from lesionbench.evaluation.scores import collect_scores
+from lesionbench.models.networks import build_model, model_stride
+from lesionbench.report.tables import Table, format_number
+from lesionbench.training.batches import padded_size
+
+SECONDS = "seconds.csv"  # beside the masks that `predict` writes: study, seconds
+
+
+def cost_table(
+    records: Sequence[str | Path],
+    predictions: Sequence[str | Path],
+    stacks: Sequence[str | Path],
+    runs: Sequence[Sequence],
+    labels: Mapping[str, str],
+) -> Table:
+    """Return the cost of each model: parameters, GMACs a slice, time and memory, as means over folds and seeds.
+
+    `records` are the run.json of `runs`, a (model, fold, seed) each; `predictions` the folders of their predictions,
+    which hold the time of each study; `stacks` the slices of all studies, whose largest size is the one counted.
+    """
+    read = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
+    times = collect_scores([Path(folder) / SECONDS for folder in predictions], runs)
+    # The median, because the first study of a run also waits for the device to get ready.
+    seconds = times.groupby(["model", "fold", "seed"])["seconds"].median().groupby("model").mean()
+    rows = []
+    for model, label in labels.items():
+        own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
+        height, width = slice_size(stacks, own[0]["model"])
+        means = pd.DataFrame([_measured(record) for record in own]).mean()
+        rows.append(
+            {
+                "model": model,
+                "label": label,
+                "parameters": own[0]["parameters"],
+                "slice_height": height,
+                "slice_width": width,
+                "gmacs": gmacs(own[0]["model"], height, width),
+                **means.to_dict(),
+                "seconds_per_study": seconds[model],
+            }
+        )
+    data = pd.DataFrame(rows)
+    return Table("Cost of the models", data, _show(data), _notes(read))
+
+
+def slice_size(stacks: Sequence[str | Path], model: Mapping[str, Any]) -> tuple[int, int]:
+    """Return height and width of the slices of these studies as a model takes them: of the largest, padded."""
+    shapes = [stack_shape(path) for path in stacks]
+    return padded_size(max(shape[1] for shape in shapes), max(shape[2] for shape in shapes), model_stride(model))
+
+
+def gmacs(model: Mapping[str, Any], height: int, width: int) -> float:
+    """Return the multiply-accumulate operations, in billions, that a slice takes a model of the configuration.
+
+    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size will do.
+    """
+    network = build_model(model).eval().to("meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 1, height, width, device="meta"))
+    return counter.get_total_flops() / 2e9
+
+
+def _measured(record: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        "training_seconds": record["seconds"],
+        "epochs": record["epochs"],
+        "device_memory_bytes": record["device"].get("peak_memory_bytes", float("nan")),
+        "host_memory_bytes": record["peak_host_memory_bytes"],
+    }
+
+
+def _show(data: pd.DataFrame) -> pd.DataFrame:
+    columns = {
+        "Parameters (million)": (data["parameters"] / 1e6, 1),
+        "GMACs": (data["gmacs"], 2),
+        "Training (s)": (data["training_seconds"], 0),
+        "Epochs": (data["epochs"], 1),
+        "GPU memory (GB)": (data["device_memory_bytes"] / 1e9, 1),
+        "Host memory (GB)": (data["host_memory_bytes"] / 1e9, 1),
+        "Prediction (s a study)": (data["seconds_per_study"], 2),
+    }
+    shown = pd.DataFrame({"Model": data["label"]})
+    shown["Slice"] = [f"{height} × {width}" for height, width in data[["slice_height", "slice_width"]].to_numpy()]
+    for header, (values, digits) in columns.items():
+        if values.notna().any():
+            shown[header] = [format_number(value, digits) for value in values]
+    return shown
+
+
+def _notes(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    devices = sorted({record["device"].get("name", record["device"]["type"].upper()) for record in records})
+    return (
+        "GMACs: billions of multiply-accumulate operations in the convolutions and matrix products of one slice of the "
+        "size given, which is that of the data set's largest slice, padded as the model needs it.",
+        f"Time and memory: means over folds and seeds, measured on: {', '.join(devices)}. Training: all epochs; "
+        "memory: the largest amount in use; prediction: the median over studies, from the file of slices to the mask.",
+    )

@@ -1,0 +1,209 @@
+"""Charts of the scores: the models beside each other, their differences, ranks, volumes and cost."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerErrorbar
+from matplotlib.ticker import MaxNLocator
+
+from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.statistics import fewest_studies, limits_of_agreement
+from lesionbench.report.style import (
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAGE,
+    PALE,
+    PURPLE,
+    VERMILLION,
+    hide_axes,
+    new_figure,
+)
+from lesionbench.report.tables import format_interval, format_number
+
+_MOST_PAIRS = 28
+
+
+def dice_by_model(comparison: pd.DataFrame, dice: pd.DataFrame) -> Figure:
+    """Draw the Dice of every study by every model, a thin line a study, with mean and interval of each model.
+
+    `comparison` is the comparison table's data, `dice` has a row a study and a column a model. An upright bar
+    marks the paper's mean where the table has one.
+    """
+    rows = np.arange(len(comparison))
+    figure = new_figure(PAGE * 0.75, 0.9 + 0.55 * len(rows))
+    axes = figure.add_subplot()
+    scores = dice[comparison["model"]].to_numpy()
+    axes.plot(scores.T, rows, color=GREY, linewidth=0.5, alpha=0.6, zorder=1)
+    axes.plot(scores.T, rows, "o", color=GREY, markersize=2.5, alpha=0.8, zorder=2)
+    axes.plot([], [], "o-", color=GREY, linewidth=0.5, markersize=2.5, label=f"a study (n = {len(dice)})")
+    means = comparison["mean_dice"]
+    spans = np.abs(comparison[["mean_low", "mean_high"]].to_numpy() - means.to_numpy()[:, None]).T
+    label = "mean, 95 % interval" if np.isfinite(spans).any() else "mean"
+    below = rows + 0.22
+    axes.errorbar(means, below, xerr=spans, fmt="s", color=BLUE, markersize=5, capsize=3, label=label, clip_on=False)
+    if comparison["paper_mean_dice"].notna().any():
+        tick: dict[str, Any] = {"markersize": 13, "markeredgewidth": 1.8, "zorder": 5, "linestyle": ""}
+        axes.plot(comparison["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
+    axes.set_yticks(rows, comparison["label"])
+    axes.grid(axis="y", visible=False)
+    whiskers = HandlerErrorbar(xerr_size=1.0)  # in font sizes, so that they show beside the mark
+    figure.legend(loc="outside lower center", ncols=3, handler_map={ErrorbarContainer: whiskers})
+    return figure
+
+
+def pairwise_differences(pairs: pd.DataFrame) -> Figure:
+    """Draw the mean difference in Dice of each pair of models with its interval: a forest plot.
+
+    `pairs` is the pairwise table's data. Of more than 28 pairs only those with the model of the highest mean are drawn.
+    """
+    if len(pairs) > _MOST_PAIRS:
+        gains = pd.concat([pairs.set_index("first")["difference"], -pairs.set_index("second")["difference"]])
+        leader = gains.groupby(level=0).mean().idxmax()
+        pairs = pairs[(pairs["first"] == leader) | (pairs["second"] == leader)]
+    rows = np.arange(len(pairs))
+    figure = new_figure(PAGE, 1.1 + 0.26 * len(rows))
+    axes = figure.add_subplot()
+    if not len(rows):
+        axes.text(0.5, 0.5, "One model: there is nothing to compare.", ha="center", va="center")
+        hide_axes(axes)
+        return figure
+    axes.axvline(0, color=INK, linewidth=0.8)
+    for row, pair in enumerate(pairs.to_dict("records")):
+        colour, mark = (BLUE, "s") if pair["different"] else (GREY, "o")
+        axes.plot([pair["low"], pair["high"]], [row, row], color=colour, linewidth=1.5)
+        axes.plot(pair["difference"], row, mark, color=colour, markersize=5)
+        counts = f"{pair['wins']}/{pair['ties']}/{pair['losses']}"
+        _write_beside(axes, row, format_number(pair["difference"], signed=True), counts)
+    _write_beside(axes, -0.9, "mean", "wins/ties/losses")
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.set(ylim=(len(rows) - 0.4, -1.3), xlabel="Difference in mean Dice, 95 % interval")
+    axes.set_yticks(rows, pairs["first_label"] + " − " + pairs["second_label"])
+    axes.grid(axis="y", visible=False)
+    axes.plot([], [], "s-", color=BLUE, markersize=5, label="told apart (Holm)")
+    axes.plot([], [], "o-", color=GREY, markersize=5, label="not told apart")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _write_beside(axes: Axes, row: float, *columns: str) -> None:
+    for number, text in enumerate(columns):
+        place: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "xytext": (34 * number + 6, 0),
+            "textcoords": "offset points",
+        }
+        axes.annotate(text, (1, row), va="center", fontsize=7, annotation_clip=False, **place)
+
+
+def dice_readings(readings: pd.DataFrame) -> Figure:
+    """Draw each model's mean Dice under each reading of the term; `readings` is that table's data."""
+    rows = np.arange(len(READINGS))
+    figure = new_figure(PAGE * 0.75, 1.3 + 0.4 * len(readings))
+    axes = figure.add_subplot()
+    shifts = np.linspace(-0.32, 0.32, len(readings)) if len(readings) > 1 else [0]
+    marks = _marks(len(readings))
+    for shift, (colour, mark), model in zip(shifts, marks, readings.to_dict("records"), strict=True):
+        means = [model[reading] for reading in READINGS]
+        look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
+        axes.plot(means, rows + shift, mark, label=model["label"], **look)
+    axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
+    axes.set_yticks(rows, [text[0].upper() + text[1:] for text in READINGS.values()])
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def rank_stability(ranks: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Draw how often each model takes each rank; `ranks` has a row a model (`statistics.rank_distribution`)."""
+    rows, columns = np.arange(len(ranks)), np.arange(ranks.shape[1])
+    figure = new_figure(min(PAGE, 2.6 + 0.4 * len(columns)), 0.8 + 0.3 * len(rows))
+    axes = figure.add_subplot()
+    shares = ranks.to_numpy()
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for row, column in np.argwhere(shares >= 0.005):
+        colour = "white" if shares[row, column] > 0.6 else INK
+        text = format_number(100 * shares[row, column], 0)
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
+    if np.isnan(shares).any():
+        text = f"Fewer than {fewest_studies()} studies:\nresampling so few is no evidence."
+        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=7, transform=axes.transAxes)
+    axes.set(xlabel="Rank, share of resamples (%)", ylim=(len(rows), 0))
+    axes.set_xticks(columns + 0.5, ranks.columns)
+    axes.set_yticks(rows + 0.5, [labels[model] for model in ranks.index])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    return figure
+
+
+def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Draw predicted − reference volume over the mean of both, a dot a study and a panel a model, on common axes.
+
+    Volumes are in ml, by study; `predicted` has a column a model. Lines mark the mean difference and the limits of
+    agreement. Source: Bland and Altman, Lancet 327:307 (1986), doi:10.1016/S0140-6736(86)90837-8.
+    """
+    columns = min(4, len(labels))
+    bands = math.ceil(len(labels) / columns)
+    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.1 * bands)
+    panels = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(labels) :]:
+        axes.set_axis_off()
+    for position, (axes, (model, label)) in enumerate(zip(panels.flat, labels.items(), strict=False)):
+        differences = predicted[model] - reference
+        mean, low, high = limits_of_agreement(differences)
+        title = textwrap.fill(label, 22)
+        axes.axhline(0, color=INK, linewidth=0.6)
+        axes.plot((predicted[model] + reference) / 2, differences, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        if math.isfinite(mean):
+            title += f"\n{format_number(mean, 1, signed=True)} ml\n({format_interval(low, high, 1, signed=True)})"
+            axes.axhline(mean, color=VERMILLION)
+            for limit in (low, high):
+                axes.axhline(limit, color=VERMILLION, linestyle="--", linewidth=0.9)
+        axes.set_title(title, fontsize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.tick_params(labelbottom=position + columns >= len(labels))
+    # A millilitre at least, lest rounding errors between equal volumes look like differences.
+    bottom, top = panels[0, 0].get_ylim()
+    panels[0, 0].set(xlim=(0, None), ylim=(min(bottom, -1), max(top, 1)))
+    figure.supxlabel("Mean of reference and predicted volume (ml)", fontsize=8)
+    figure.supylabel("Predicted − reference (ml)", fontsize=8)
+    return figure
+
+
+def dice_by_cost(comparison: pd.DataFrame, cost: pd.DataFrame) -> Figure:
+    """Draw the mean Dice of each model with its interval over its parameters, and over its arithmetic.
+
+    `comparison` and `cost` are the data of those tables; a model without known cost is left out.
+    """
+    both = cost.merge(comparison, on=["model", "label"], validate="one_to_one")
+    figure = new_figure(PAGE * 0.75, 2.2 + 0.16 * math.ceil(len(both) / 2))
+    panels = figure.subplots(1, 2, sharey=True)
+    measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}
+    for axes, (name, values) in zip(panels, measures.items(), strict=True):
+        for (colour, mark), value, model in zip(_marks(len(both)), values, both.to_dict("records"), strict=True):
+            mean, low, high = (model[column] for column in ("mean_dice", "mean_low", "mean_high"))
+            span: Any = [[mean - low], [high - mean]]
+            axes.errorbar(value, mean, yerr=span, fmt=mark, color=colour, markersize=5, capsize=3, clip_on=False)
+        axes.set(xlim=(0, 1.1 * values.max()), ylim=(0, 1), xlabel=name)
+    panels[0].set_ylabel("Mean Dice, 95 % interval")
+    handles = [bar.lines[0] for bar in panels[0].containers]
+    figure.legend(handles, both["label"].tolist(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _marks(count: int) -> Sequence[tuple[str, str]]:
+    colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
+    return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]

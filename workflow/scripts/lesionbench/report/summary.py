@@ -1,0 +1,148 @@
+"""The page that opens the report: the question, the data, the comparison in words, what made it, how to repeat it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lesionbench.environment import environment
+from lesionbench.evaluation.statistics import conclusions
+from lesionbench.files import sha256
+from lesionbench.report.comparison import comparison_notes, show_comparison
+from lesionbench.report.tables import PAPER_PLANE, STYLE, SUBSETS, UNDEFINED, format_number
+from lesionbench.words import counted, listed
+
+TEMPLATE = Path(__file__).parents[3] / "report" / "summary.html.jinja"
+DIGITS = 16  # of a SHA-256, enough to tell files apart
+
+
+def render_summary(
+    config: Mapping[str, Any],
+    labels: Mapping[str, str],
+    answer: Mapping[str, Any],
+    data: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> str:
+    """Return the page as HTML, of what `read_answer`, `describe_data` and `read_provenance` have found."""
+    loader = FileSystemLoader(TEMPLATE.parent)
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja.filters |= {"number": lambda value: format_number(value, 0), "counted": counted, "listed": listed}
+    return jinja.get_template(TEMPLATE.name).render(
+        config=config,
+        config_text=yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False, width=100),
+        labels=labels,
+        answer=answer,
+        data=data,
+        provenance=provenance,
+        digits=DIGITS,
+        paper_plane=PAPER_PLANE,
+        style=STYLE,
+    )
+
+
+def read_answer(
+    comparison: str | Path, pairwise: str | Path, per_study: str | Path, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the comparison as text, what it shows in the words of its own foot, and how to read it.
+
+    The arguments are the tables of that name, as csv.
+    """
+    table = _read(comparison)
+    ranks = table.set_index("model")[["ranked_first"]].set_axis([1], axis="columns")
+    dice = _read(per_study).set_index("study")
+    return {
+        "table": show_comparison(table),
+        "conclusions": conclusions(dice, _read(pairwise), ranks, labels),
+        "notes": comparison_notes(table),
+        "studies": len(dice),
+    }
+
+
+def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[str | Path]) -> dict[str, Any]:
+    """Return how many studies there are, how they are divided, and the hash of each that is.
+
+    The arguments are the inventory, the table of slices by subset and the folds' subsets, all as csv.
+    """
+    studies = _read(inventory).set_index("study")
+    folds = pd.concat(map(_read, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
+    if len(splits) == 1:
+        used = folds.set_index("study")["subset"].map(SUBSETS).rename("Subset")
+    else:
+        used = folds[folds["subset"] == "test"].set_index("study")["fold"].astype(str).rename("Tested in fold")
+    hashes = studies.loc[used.index, ["ct_sha256", "mask_sha256"]].map(_shorten)
+    counts = _read(slices)
+    return {
+        "studies": len(studies),
+        "annotated": int(studies["mask"].notna().sum()),
+        "folds": len(splits),
+        "subsets": counts[counts["subset"] != "total"].to_dict("records"),
+        "files": pd.concat([used, hashes.set_axis(["CT", "Mask"], axis="columns")], axis="columns")
+        .sort_index()
+        .rename_axis("Study")
+        .reset_index(),
+    }
+
+
+def read_provenance(
+    trainings: Sequence[Sequence],
+    records: Sequence[str | Path],
+    weights: Sequence[str | Path],
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what made each training, and with which versions: of the trainings, and of the job that writes the page.
+
+    `trainings` holds a (model, fold, seed) for each of `records` (run.json) and `weights`.
+    """
+    rows, made_with = [], []
+    for (model, fold, seed), record_path, weights_path in zip(trainings, records, weights, strict=True):
+        record = json.loads(Path(record_path).read_text(encoding="utf-8"))
+        versions = _versions(record["environment"])
+        if versions not in made_with:
+            made_with.append(versions)
+        slices = json.dumps(record["inputs_sha256"], sort_keys=True).encode()
+        rows.append(
+            {
+                "Model": labels[model],
+                "Fold": str(fold),
+                "Seed": str(seed),
+                "Epochs": str(record["epochs"]),
+                "Best epoch": str(record["best_epoch"]),
+                "Device": record["device"].get("name", record["device"]["type"]),
+                "Versions": str(made_with.index(versions) + 1),
+                "Slices": _shorten(hashlib.sha256(slices).hexdigest()),
+                "Encoder weights": _shorten(record["encoder_weights_sha256"]),
+                "Trained weights": _shorten(sha256(weights_path)),
+            }
+        )
+    here = environment()
+    several = len(made_with) > 1
+    columns = {f"Trainings {number}" if several else "Trainings": made for number, made in enumerate(made_with, 1)}
+    return {
+        "commit": here["git_commit"],
+        "trainings": pd.DataFrame(rows).drop(columns=[] if several else ["Versions"], errors="ignore"),
+        "versions": pd.DataFrame(columns | {"Comparison": _versions(here)}).rename_axis("").reset_index(),
+    }
+
+
+def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
+    versions = {
+        "Commit": environment["git_commit"],
+        "lesionbench": environment["lesionbench"],
+        "Python": environment["python"],
+        **environment["packages"],
+        "Platform": environment["platform"],
+    }
+    return {name: version or UNDEFINED for name, version in versions.items()}
+
+
+def _shorten(digest: str | None) -> str:
+    return digest[:DIGITS] if isinstance(digest, str) else UNDEFINED
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"study": str})

@@ -1,0 +1,1 @@
+"""From a finished run and a scan to a mask."""

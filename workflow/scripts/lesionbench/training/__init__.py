@@ -1,0 +1,1 @@
+"""From slices to the weights and the record of a run."""

@@ -1,0 +1,62 @@
+"""What a finished training leaves in its folder: weights.safetensors, history.csv and run.json."""
+
+import csv
+import json
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lesionbench.environment import environment
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
+
+WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
+
+
+def write_run(
+    folder: Path, weights: Mapping[str, Tensor], history: Sequence[Mapping[str, float]], record: Mapping[str, Any]
+) -> None:
+    """Write the best epoch's weights, the history (a row an epoch) and the record of what made them.
+
+    The weights hold nothing that differs between two equal trainings; times and the machine are in the record.
+    """
+    with atomic(folder / WEIGHTS) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, {"format": "pt"})
+    with atomic(folder / HISTORY) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    complete = {
+        **record,
+        "seconds": sum(row["seconds"] for row in history),
+        "peak_host_memory_bytes": peak,
+        "environment": environment(),
+    }
+    with atomic(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(complete, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the weights and the record of a finished training.
+
+    Raises UserError, naming the file, where one is missing or damaged.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not {"model", "training", "preprocessing"} <= record.keys():
+            raise ValueError("it is no record of a training")
+        path = folder / WEIGHTS
+        return load_file(path), record
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}). Give the folder of a finished training, with {WEIGHTS} and {RECORD}, "
+            "such as results/models/unet/fold-0/seed-0."
+        ) from error
