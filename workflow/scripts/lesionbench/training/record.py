@@ -15,8 +15,12 @@ from torch import Tensor
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+from lesionbench.words import counted
 
 WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
+_EXPECTED = (
+    f"Give the folder of one finished training, with {WEIGHTS} and {RECORD}, such as results/models/unet/fold-0/seed-0."
+)
 
 
 def write_run(
@@ -48,6 +52,8 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises UserError, naming the file, where one is missing or damaged.
     """
+    if problem := _no_run(folder):
+        raise UserError(f"{folder}: {problem}. {_EXPECTED}")
     path = folder / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -56,7 +62,18 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         path = folder / WEIGHTS
         return load_file(path), record
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}). Give the folder of a finished training, with {WEIGHTS} and {RECORD}, "
-            "such as results/models/unet/fold-0/seed-0."
-        ) from error
+        raise UserError(f"{path}: cannot be read ({error}). {_EXPECTED}") from error
+
+
+def _no_run(folder: Path) -> str:
+    """Say what is there in place of a run, "" where there is one."""
+    if (folder / RECORD).exists():
+        return ""
+    if not folder.is_dir():
+        return "this is a file" if folder.exists() else "no such folder"
+    # A folder of models, of one model, or of its fold: four folders lie between the results and a run.
+    below = [path.parent for depth in range(1, 5) for path in sorted(folder.glob("*/" * depth + RECORD))]
+    if not below:
+        return f"this folder has no {RECORD}"
+    some = ", ".join(map(str, below[:3])) + (", …" if len(below) > 3 else "")
+    return f"this folder holds {counted(len(below), 'run')} and is none itself: {some}"
