@@ -47,7 +47,7 @@ def help_of(capsys, *arguments):
 
 def test_help_tells_what_each_command_does_with_an_example(capsys):
     said = help_of(capsys)
-    assert "segment " in said and "print their volume" in said and "--version" in said
+    assert "segment the lesions of one CT and print their volume" in " ".join(said.split()) and "--version" in said
     example = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
     assert example in said and example in help_of(capsys, "segment")
     assert main([]) == 0 and capsys.readouterr().out == said

@@ -42,16 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segment(options: argparse.Namespace) -> None:
-    from lesionbench.segmentation.inference import (  # here, because PyTorch takes seconds and --help does not
-        load_run,
-        segment,
-    )
-
     if options.mask.is_dir() or not is_nifti(options.mask):
         what = "this is a folder" if options.mask.is_dir() else "a mask is written as NIfTI"
         raise UserError(f"{options.mask}: {what}. Give the name of a file that ends with .nii.gz or .nii.")
     if options.mask.resolve() == options.scan.resolve():
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
+    from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
+
     volume = segment(load_run(options.run, options.device), options.scan, options.mask, options.threshold)
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
@@ -74,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     segment = commands.add_parser(
         "segment",
-        help="write a mask of the lesions on one chest CT and print their volume",
+        help="segment the lesions of one CT and print their volume",
         description="Segment the lesions of a chest CT with a trained model and print their volume. For research only.",
         epilog=f"example:\n  {_SEGMENT_EXAMPLE}",
         formatter_class=raw,
@@ -85,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         required=True,
-        help="folder of a finished training, such as results/models/unet/fold-0/seed-0",
+        help="folder of a training, such as results/models/unet/fold-0/seed-0",
     )
     segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
