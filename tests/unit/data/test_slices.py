@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import load_stack, save_stack, stack_shape, stack_slices
@@ -37,6 +38,14 @@ def test_fractional_hu_are_rounded_halves_to_even():
 def test_a_mask_on_another_grid_is_an_error():
     with pytest.raises(UserError, match=r"study_0255.*different grids"):
         stack_slices("study_0255", CT, Volume(MASK.data[1:], AFFINE), Preprocessing("axial"))
+
+
+def test_a_mask_whose_axes_run_the_other_way_gives_the_same_stack():
+    turn = np.array([[1, -1], [2, 1], [0, -1]])
+    turned = Volume(apply_orientation(MASK.data, turn), AFFINE @ inv_ornt_aff(turn, MASK.data.shape))
+    stack, other = (stack_slices("study_0255", CT, mask, Preprocessing("coronal")) for mask in (MASK, turned))
+    assert (stack.mask == other.mask).all() and (stack.affine == other.affine).all()
+    assert other.mask.flags.c_contiguous
 
 
 @pytest.mark.parametrize("mask", [MASK, None])

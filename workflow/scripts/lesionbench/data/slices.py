@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.volume import Volume, check_same_grid, slice_spacing, to_slices
+from lesionbench.data.volume import Volume, match_grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 
@@ -39,10 +39,10 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Pre
     HU are rounded to whole numbers (halves to even; only scans stored with a fractional scale need it) and clipped to
     the window. Over 1000 this is the paper's intensity (section 4.5).
 
-    Raises UserError where CT and mask lie on different grids.
+    Raises UserError where CT and mask lie on different grids (`volume.match_grid`).
     """
     if mask is not None:
-        check_same_grid(study, ct, mask)
+        mask = match_grid(study, ct, mask)
     plane = preprocessing.plane
     slices = to_slices(ct.data, ct.affine, plane)
     whole = np.rint(slices) if slices.dtype.kind == "f" else slices
@@ -53,7 +53,7 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Pre
         study=study,
         plane=plane,
         image=image,
-        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, mask.affine, plane)),
+        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, ct.affine, plane)),
         affine=ct.affine,
         spacing=slice_spacing(ct.affine, plane),
     )

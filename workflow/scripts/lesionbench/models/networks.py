@@ -48,7 +48,7 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Netwo
 
     Raises UserError where the architecture, the encoder, an option or the file of weights is not right.
     """
-    check_model(replace(entry, encoder_weights=weights and str(weights)), installed_names())
+    check_model(replace(entry, encoder_weights=str(weights) if weights else None), installed_names())
     arguments = {"encoder_name": entry.encoder, "encoder_weights": None} if entry.encoder else {}
     try:
         module = ARCHITECTURES[entry.architecture](in_channels=1, classes=1, **arguments, **entry.options)

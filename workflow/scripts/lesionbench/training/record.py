@@ -19,8 +19,12 @@ from lesionbench.errors import UserError
 from lesionbench.files import atomic
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
+from lesionbench.words import counted
 
 WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
+_EXPECTED = (
+    f"Give the folder of one finished training, with {WEIGHTS} and {RECORD}, such as results/models/unet/fold-0/seed-0."
+)
 
 
 def write_run(
@@ -75,6 +79,8 @@ def read_record(path: str | Path) -> Record:
 
 def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
     """Return the weights and the record of a finished training, as `read_record` does."""
+    if problem := _no_run(folder):
+        raise UserError(f"{folder}: {problem}. {_EXPECTED}")
     record = read_record(folder / RECORD)
     try:
         return load_file(folder / WEIGHTS), record
@@ -83,7 +89,18 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path}: cannot be read ({error}). Give the folder of a finished training, with {WEIGHTS} and {RECORD}, "
-        "such as results/models/unet/fold-0/seed-0."
-    )
+    return UserError(f"{path}: cannot be read ({error}). {_EXPECTED}")
+
+
+def _no_run(folder: Path) -> str:
+    """Say what is there in place of a run, "" where there is one."""
+    if (folder / RECORD).exists():
+        return ""
+    if not folder.is_dir():
+        return "this is a file" if folder.exists() else "no such folder"
+    # A folder of models, of one model, or of its fold: four folders lie between the results and a run.
+    below = [path.parent for depth in range(1, 5) for path in sorted(folder.glob("*/" * depth + RECORD))]
+    if not below:
+        return f"this folder has no {RECORD}"
+    some = ", ".join(map(str, below[:3])) + (", …" if len(below) > 3 else "")
+    return f"this folder holds {counted(len(below), 'run')} and is none itself: {some}"
