@@ -36,8 +36,8 @@ bench: setup  ## Measure speed and memory; with a GPU: make bench BENCH="--devic
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
 lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 
 clean:  ## Remove .venv and what the demo made
 	rm -rf .venv results/demo logs/demo
