@@ -25,6 +25,7 @@ from lesionbench.score_charts import (
     rank_stability,
     volume_agreement,
 )
+from lesionbench.scores import READINGS
 from lesionbench.selection import KINDS, Pick, lesion_run, listed_slices, middle_study, varied_slices
 from lesionbench.slices import save_stack, stack_slices
 from lesionbench.statistics import limits_of_agreement, rank_distribution
@@ -130,16 +131,45 @@ def test_the_pie_gives_counts_and_shares():
     assert "n = 1,110 studies" in written
 
 
+def charts_of(labels, studies):
+    tables = tables_of(labels, studies)
+    return [
+        learning_curves(histories_of(labels, seeds=2), labels),
+        dice_by_model(tables["comparison"], tables["per_study"].set_index("study")),
+        pairwise_differences(tables["pairwise"]),
+        dice_readings(tables["readings"]),
+        rank_stability(ranks_of(labels, studies), labels),
+        volume_agreement(*volumes_of(labels, studies), labels),
+        dice_by_cost(tables["comparison"], costs_of(labels)),
+    ]
+
+
 @pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, MANY], ids=len)
 def test_charts_are_legible_for_any_number_of_models(labels):
-    tables = tables_of(labels, studies=12)
-    assert_legible(learning_curves(histories_of(labels, seeds=2), labels))
-    assert_legible(dice_by_model(tables["comparison"], tables["per_study"].set_index("study")))
-    assert_legible(pairwise_differences(tables["pairwise"]))
-    assert_legible(dice_readings(tables["readings"]))
-    assert_legible(rank_stability(ranks_of(labels, 12), labels))
-    assert_legible(volume_agreement(*volumes_of(labels, 12), labels))
-    assert_legible(dice_by_cost(tables["comparison"], costs_of(labels)))
+    for figure in charts_of(labels, studies=12):
+        assert_legible(figure)
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_any_text_is_a_label(models):
+    strange = "_U-Net at $5 {cost} for a_b^c & 10 % of <b>, $x$ and \\frac"
+    labels = {"long": strange + 20 * " and more", "unet": strange}
+    for figure in charts_of(dict(list(labels.items())[:models]), studies=20):
+        assert_legible(figure)
+        written = [item for item, _ in texts(figure)]
+        words = " ".join(item.get_text().replace("\n", " ") for item in written)
+        assert "$5 {cost}" in words or "One model:" in words
+        boxes = [box for item, box in texts(figure) if "U-Net" in item.get_text()]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        assert not any(item.get_parse_math() for item in written)
+
+
+def test_charts_of_scores_have_the_same_bytes_each_time(tmp_path):
+    for number in range(2):
+        for position, figure in enumerate(charts_of(LABELS, studies=20)):
+            save_figure(figure, [tmp_path / f"{number}_{position}.svg"])
+    for path in tmp_path.glob("0_*.svg"):
+        assert path.read_bytes() == (tmp_path / path.name.replace("0_", "1_")).read_bytes()
 
 
 def test_charts_stand_two_studies_without_an_interval():
@@ -156,10 +186,17 @@ def test_charts_stand_two_studies_without_an_interval():
 def test_ranks_are_written_as_shares_and_small_ones_left_out():
     ranks = pd.DataFrame([[0.996, 0.004], [0.004, 0.996]], index=list(LABELS), columns=[1, 2])
     figure = rank_stability(ranks, LABELS)
-    cells = [item.get_text() for item in figure.axes[0].texts]
+    cells = [item.get_text() for item in figure.axes[0].texts if item.get_text()]
     assert cells == ["100", "100"]
     models = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert models == list(LABELS.values()) and figure.axes[0].yaxis_inverted()
+
+
+def test_the_model_of_the_best_mean_rank_comes_first():
+    ranks = pd.DataFrame([[0.1, 0.2, 0.7], [0.6, 0.4, 0.0], [0.3, 0.4, 0.3]], index=list("abc"), columns=[1, 2, 3])
+    figure = rank_stability(ranks, {"a": "A", "b": "B", "c": "C"})
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["B", "C", "A"]
+    assert [item.get_text() for item in figure.axes[0].texts] == ["60", "40", "", "30", "40", "30", "10", "20", "70"]
 
 
 def test_volumes_show_every_study_with_mean_difference_and_limits():
@@ -233,6 +270,24 @@ def test_every_study_is_a_line_through_all_models():
     axes = dice_by_model(tables["comparison"], dice).axes[0]
     lines = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == len(LABELS)]
     assert sorted(line.get_xdata()[0] for line in lines) == pytest.approx(sorted(dice["unet"]))
+
+
+def test_many_studies_are_dots_on_a_shape_without_lines():
+    tables = tables_of(LABELS, studies=30)
+    dice = tables["per_study"].set_index("study").assign(unet=0.5, unet_mobilenet_v2=np.nan)
+    dice.iloc[0, 1] = 0.7
+    axes = dice_by_model(tables["comparison"], dice).axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()) == len(LABELS)]
+    assert len(dots) == 30 and not any(line.get_linewidth() for line in dots)
+    assert len(dice_by_model(tables["comparison"], tables["per_study"].set_index("study")).axes[0].collections) >= 2
+
+
+def test_one_model_has_a_mark_for_each_reading():
+    readings = tables_of(LABELS, studies=7)["readings"]
+    axes = dice_readings(readings).axes[0]
+    drawn = [line.get_xdata().tolist() for line in axes.lines]
+    assert drawn == [readings[reading].tolist() for reading in READINGS]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(LABELS.values())
 
 
 def test_many_pairs_are_cut_down_to_those_of_the_highest_mean():
