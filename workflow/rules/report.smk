@@ -353,7 +353,7 @@ rule summary:
         config=configuration(),
         labels=labels,
         trainings=[list(run) for run in experiment.trainings],
-        template=sha256(Path(workflow.basedir, "workflow", "report", "summary.html.jinja")),
+        template=sha256(SCRIPTS.parent / "report" / "summary.html.jinja"),
         code=code_digest("summary"),
     message:
         "Writing the summary"

@@ -1,9 +1,6 @@
-localrules:
-    pretrained_weights,
-
-
 # Without `code`: the file is fixed by its revision and hash, so new code must neither fetch it nor retrain.
 rule pretrained_weights:
+    localrule: True
     output:
         "<resources>/weights/{encoder}.safetensors",
     log:

@@ -115,15 +115,17 @@ def dice_readings(readings: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     shifts = np.linspace(-0.32, 0.32, len(readings)) if len(readings) > 1 else [0]
     marks = _marks(len(readings))
+    handles = []
     for shift, (colour, mark), model in zip(shifts, marks, readings.to_dict("records"), strict=True):
         means = [model[reading] for reading in READINGS]
         look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
-        axes.plot(means, rows + shift, mark, label=model["label"], **look)
+        handles += axes.plot(means, rows + shift, mark, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
     axes.set_yticks(rows, [text[0].upper() + text[1:] for text in READINGS.values()])
     axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=2)
+    # By a handle's own label, Matplotlib would leave out those that begin with an underscore.
+    figure.legend(handles, readings["label"].tolist(), loc="outside lower center", ncols=2)
     return figure
 
 
