@@ -32,7 +32,7 @@ from lesionbench.experiment.plan import plan_experiment, read_reference_results
 from lesionbench.files import sha256
 from lesionbench.environment import prefer_this_checkout
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.words import counted
+from lesionbench.words import Verbatim, counted
 
 prefer_this_checkout()
 try:

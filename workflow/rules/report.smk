@@ -148,7 +148,7 @@ rule plot_predictions:
             "predictions/{model}",
             "Predictions",
             caption="predictions",
-            labels=lambda wildcards: {"model": labels[wildcards.model]},
+            labels=lambda wildcards: {"model": Verbatim(labels[wildcards.model])},
         ),
     log:
         "<logs>/plot_predictions/{model}.log",
