@@ -28,7 +28,7 @@ test-slurm: setup  ## Run only the tests on a SLURM of their own (as root, with 
 check: setup  ## Run the linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile presets/demo.yaml
 

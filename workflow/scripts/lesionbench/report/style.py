@@ -21,6 +21,7 @@ COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that text is set alike everywhere
+    "text.parse_math": False,  # labels and names of studies are text, also between two dollar signs
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -40,7 +41,6 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
     "savefig.dpi": 200,
     "svg.hashsalt": "lesionbench",
 }
