@@ -1,0 +1,93 @@
+"""What the schema says of each key, `x-reruns`, by a dry run after a finished run in which that key has another value."""
+
+import re
+from fnmatch import filter as matching
+from functools import reduce
+from operator import getitem
+
+import pytest
+import yaml
+from docs.make_config import leaves
+from jsonschema import Draft202012Validator
+
+from checkout import TINY, merged
+from lesionbench.experiment.config import read_schema
+
+# Where twice or half the value, or another of those listed, would not do.
+CHANGES = {
+    "seeds": {"seeds": [0, 1]},
+    "compare": {"models": {"new": TINY["models"]["small"]}, "compare": ["small", "mobile", "new"]},
+    "reference_results": {"reference_results": "reference.csv"},
+    "dataset.phantom": {"dataset": {"phantom": {"annotated": 4}}},
+    "dataset.phantom.annotated": {"dataset": {"phantom": {"annotated": 4}}},
+    "dataset.phantom.slices": {"dataset": {"phantom": {"slices": [6, 9]}}},
+    "preprocessing.hu_window": {"preprocessing": {"hu_window": [-900, 900]}},
+    "split.ratio": {"split": {"ratio": [1, 1, 3]}},
+    "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
+    "split.file": {"split": {"file": "split.csv"}},
+    "training.device": {"training": {"device": "auto"}},
+    "models.NAME.label": {"models": {"small": {"label": "Other"}}},
+    "models.NAME.architecture": {"models": {"mobile": {"architecture": "FPN"}}},
+    "models.NAME.encoder": {"models": {"mobile": {"encoder": "resnet18"}}},
+    "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
+    "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
+    "models.NAME.training": {"models": {"small": {"training": {"patience": 6}}}},
+    "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
+    "figures.formats": {"figures": {"formats": ["png", "svg"]}},
+}
+# Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
+ABSENT = {"dataset.root", "pathvars.resources", "models.NAME.predictions"}
+RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
+
+
+@pytest.fixture(scope="module")
+def checkout(finished):
+    """The finished experiment, with the files that some of the changes name."""
+    folder = finished.folder
+    (folder / "reference.csv").write_text("model,mean_dice,max_dice\nsmall,0.5,0.6\n")
+    (folder / "weights.safetensors").touch()
+    given = {"train": "123", "validation": "4", "test": "5"}
+    rows = [f"study_000{number},{subset}" for subset, numbers in given.items() for number in numbers]
+    (folder / "split.csv").write_text("\n".join(["study,subset", *rows, ""]))
+    return finished
+
+
+@pytest.fixture(scope="module")
+def users(checkout):
+    """Pairs of rules of which the second uses the results of the first."""
+    graph = checkout.snakemake("--rulegraph", "--forceall")
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
+    pairs = {(names[first], names[second]) for first, second in re.findall(r"(\d+) -> (\d+)", graph)}
+    assert ("train", "predict") in pairs
+    return {pair for pair in pairs if pair[1] != "all"}
+
+
+def with_followers(rules, users):
+    """The rules that match, and all that use their results, at any distance."""
+    known = {rule for pair in users for rule in pair}
+    found = {rule for pattern in rules for rule in matching(known, pattern)}
+    while more := {user for made, user in users if made in found} - found:
+        found |= more
+    return found
+
+
+def another_value(path, rule, settings):
+    """An overlay in which a key has another value than in the settings."""
+    *sections, key = path.split(".")
+    value = reduce(getitem, sections, settings).get(key, rule.get("default"))
+    others = {
+        "boolean": lambda: [not value],
+        "string": lambda: [f"{value}-2"],
+        "integer": lambda: [value + 1],
+        "number": lambda: [value * 2, value / 2],
+    }
+    listed = rule["enum"] if "enum" in rule else others[rule["type"]]()
+    other = next(other for other in listed if other != value and Draft202012Validator(rule).is_valid(other))
+    return reduce(lambda inner, section: {section: inner}, reversed(sections), {key: other})
+
+
+@pytest.mark.parametrize("path", RERUNS)
+def test_a_key_reruns_what_the_schema_says_and_what_follows(checkout, users, path):
+    settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), TINY)
+    change = CHANGES.get(path) or another_value(path, RERUNS[path], settings)
+    assert set(checkout.would_run(**change)) == with_followers(RERUNS[path]["x-reruns"], users)
