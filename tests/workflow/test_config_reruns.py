@@ -1,4 +1,4 @@
-"""What the schema says of each key, `x-reruns`, by a dry run after a finished run in which that key has another value."""
+"""What the schema says of each key, `x-reruns`, by a dry run after a finished run with another value of that key."""
 
 import re
 from fnmatch import filter as matching
