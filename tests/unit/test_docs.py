@@ -68,7 +68,7 @@ def messages():
 def quoted_messages():
     """The messages that are headings of the questions and errors."""
     sections = re.split(r"^## ", (DOCS / "faq.md").read_text(), flags=re.MULTILINE)
-    said = "".join(section for section in sections if section.startswith("It says"))
+    said = "".join(section for section in sections if section.startswith("Messages"))
     return [text.strip("`") for text in re.findall(r"^### (`.*`)$", said, re.MULTILINE)]
 
 
