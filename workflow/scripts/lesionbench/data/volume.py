@@ -237,7 +237,7 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     axes = affine[:3, :3]
     flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
     if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= flat:
-        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert it anew.")
+        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert again.")
     if not image.header["sform_code"] and not image.header["qform_code"]:
         logger.warning("%s: the header has no orientation; %s is assumed.", path, "".join(nib.aff2axcodes(affine)))
     return image, Grid(tuple(shape[:3]), affine)
@@ -367,5 +367,5 @@ def _unreadable(path: str | Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())
     return UserError(
         f"{path}: cannot be read as NIfTI ({reason}). "
-        "It is truncated, damaged or of another format: copy or convert it anew."
+        "It is truncated, damaged or of another format: copy or convert it again."
     )
