@@ -28,7 +28,7 @@ test-slurm: setup  ## Run only the tests on a SLURM of their own (as root, with 
 check: setup  ## Run the linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile presets/demo.yaml
 
@@ -39,8 +39,8 @@ names: setup  ## Renew the list of architectures, encoders and options, after a 
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
 lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 
 clean:  ## Remove .venv and what the demo made
 	rm -rf .venv results/demo logs/demo

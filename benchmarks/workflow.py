@@ -14,7 +14,7 @@ from benchmarks.finish import make_file
 from benchmarks.measure import Row, Setting, alternate, timed
 from benchmarks.recipe import REPOSITORY, SETTINGS
 
-CHECKOUT = ("Snakefile", "config.yaml", "workflow", "profiles", "presets", "envs")
+CHECKOUT = ("config.yaml", "workflow", "profiles", "presets", "envs")
 NOTHING = "Nothing to be done"
 
 

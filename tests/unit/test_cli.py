@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from lesionbench import __version__
 from lesionbench.cli import main
-from lesionbench.models.networks import build_model
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
 
 MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
@@ -24,7 +25,7 @@ RECORD = {
 @pytest.fixture
 def run(tmp_path):
     """The folder of a training whose network calls every voxel a lesion."""
-    network = build_model(MODEL)
+    network = build_network(ModelEntry(**MODEL)).module
     weights = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
     write_run(tmp_path / "run", weights, [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}], RECORD)
     return tmp_path / "run"

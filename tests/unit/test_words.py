@@ -1,8 +1,11 @@
-"""Counts and lists read as in a sentence."""
+"""Counts and lists read as in a sentence, text of the user's as it is."""
+
+import asyncio
 
 import pytest
+from snakemake.report import expand_labels
 
-from lesionbench.words import counted, listed
+from lesionbench.words import Verbatim, counted, listed
 
 
 @pytest.mark.parametrize(
@@ -15,3 +18,9 @@ def test_a_noun_agrees_with_its_number(number, noun, text):
 
 def test_lists_end_with_and():
     assert [listed(list("abc")[:length]) for length in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_a_label_of_the_report_keeps_its_braces():
+    text = "{braces} {{twice}} {a,b}"
+    shown = asyncio.run(expand_labels({"model": Verbatim(text)}, {}, job=None))
+    assert shown == {"model": text}

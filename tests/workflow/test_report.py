@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -78,6 +80,20 @@ def test_all_tables_and_figures_are_in_it_byte_by_byte(finished, report):
     assert {finished.folder / path: as_file(entry["data_uri"]) for path, entry in held.items()} == {
         path: path.read_bytes() for path in made
     }
+
+
+def test_the_report_is_written_from_another_folder_with_relative_paths(finished):
+    name = finished.folder.name
+    command = ["--snakefile", f"{name}/workflow/Snakefile", "--directory", name, "--configfile", f"{name}/overlay.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *command, "--report", "elsewhere.html"],
+        cwd=finished.folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert f"profile {name}/workflow/profiles/default" in done.stdout
+    report = finished.folder / "elsewhere.html"
+    assert ".prose .conclusion" in report.read_text()
+    report.unlink()
 
 
 def test_the_first_page_has_the_question_the_data_and_the_answer(finished, page):

@@ -1,17 +1,38 @@
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
-from lesionbench.experiment.digest import code_digest
+def own_scripts():
+    """The folder of this workflow's scripts and library, also where another workflow uses this one as a module.
+
+    From a hosted repository Snakemake fetches only the files that rules name; the library needs all of `workflow/`.
+    """
+    here = workflow.current_basedir
+    if isinstance(here, os.PathLike):
+        return Path(here).parent / "scripts"
+    git = here.hosted_repo.repo.git
+    files = git.ls_tree("-r", "--name-only", here.ref, "--", "workflow").splitlines()
+    copies = {file: Path(workflow.source_path(f"../../{file}")) for file in files}
+    scripts = copies["workflow/scripts/train.py"].parent
+    (scripts / "commit").write_text(git.rev_parse(f"{here.ref}^{{commit}}"))
+    return scripts
+
+
+# Another `lesionbench` may be installed, or imported by the workflow that uses this one.
+sys.path.insert(0, str(own_scripts()))
+for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
+    del sys.modules[name]
+
+from lesionbench.experiment.digest import SCRIPTS, code_digest
 from lesionbench.errors import UserError
 from lesionbench.experiment.plan import plan_experiment, read_reference_results
 from lesionbench.files import sha256
 from lesionbench.environment import prefer_this_checkout
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.words import counted
+from lesionbench.words import Verbatim, counted
 
 prefer_this_checkout()
 try:
@@ -182,7 +203,7 @@ def targets():
 onstart:
     due = list(workflow.dag.needrun_jobs())
     jobs = {number for job in due for number in workflow.persistence.external_jobids(job)}
-    jobs |= {claimed_by(Path(job.output.run).parent) for job in due if job.rule.name == "train"} - {None}
+    jobs |= {claimed_by(Path(job.output.run).parent) for job in due if job.rule is rules.train.rule} - {None}
     try:
         cancel_left_over(jobs)
     except UserError as error:

@@ -148,7 +148,7 @@ rule plot_predictions:
             "predictions/{model}",
             "Predictions",
             caption="predictions",
-            labels=lambda wildcards: {"model": labels[wildcards.model]},
+            labels=lambda wildcards: {"model": Verbatim(labels[wildcards.model])},
         ),
     log:
         "<logs>/plot_predictions/{model}.log",
@@ -353,7 +353,7 @@ rule summary:
         config=configuration(),
         labels=labels,
         trainings=[list(run) for run in experiment.trainings],
-        template=sha256(Path(workflow.basedir, "workflow", "report", "summary.html.jinja")),
+        template=sha256(SCRIPTS.parent / "report" / "summary.html.jinja"),
         code=code_digest("summary"),
     message:
         "Writing the summary"

@@ -1,13 +1,10 @@
-localrules:
-    pretrained_weights,
-
-
 # Without `code`: the file is fixed by its revision and hash, so new code must neither fetch it nor retrain.
 rule pretrained_weights:
     output:
         "<resources>/weights/{encoder}.safetensors",
     log:
         "<logs>/pretrained_weights/{encoder}.log",
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     message:

@@ -5,11 +5,12 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
+    from lesionbench.evaluation.scores import read_table
     from lesionbench.report.panels import model_grid, read_views
     from lesionbench.report.shown_slices import listed_slices, varied_slices
     from lesionbench.report.style import save_figure
 
-    scores = [pd.read_csv(path) for path in snakemake.input.slices]
+    scores = [read_table(path) for path in snakemake.input.slices]
     every = pd.concat(scores)
     wanted = snakemake.params.slices
     picks = varied_slices(every) if wanted == "auto" else listed_slices(wanted, every)

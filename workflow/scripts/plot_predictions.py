@@ -3,15 +3,14 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    import pandas as pd
-
+    from lesionbench.evaluation.scores import read_table
     from lesionbench.report.panels import prediction_strip
     from lesionbench.report.style import save_figure
 
     figure = prediction_strip(
         snakemake.input.stacks,
         snakemake.input.predictions,
-        pd.read_csv(snakemake.input.slices),
+        read_table(snakemake.input.slices),
         snakemake.params.label,
     )
     save_figure(figure, snakemake.output)

@@ -3,12 +3,11 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    import pandas as pd
-
+    from lesionbench.evaluation.scores import read_table
     from lesionbench.evaluation.statistics import rank_distribution
     from lesionbench.report.score_charts import rank_stability
     from lesionbench.report.style import save_figure
 
-    dice = pd.read_csv(snakemake.input.per_study, index_col="study")
+    dice = read_table(snakemake.input.per_study).set_index("study")
     ranks = rank_distribution(dice, snakemake.params.resamples)
     save_figure(rank_stability(ranks, snakemake.params.labels), snakemake.output)

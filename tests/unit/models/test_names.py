@@ -6,6 +6,7 @@ import pytest
 
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import resolve_config
+from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import LIST, list_holds, listed_names, unknown_names
 from lesionbench.models.networks import installed_names
 
@@ -13,9 +14,12 @@ REPOSITORY = Path(__file__).parents[3]
 MISSPELT = {"models": {"small": {"architecture": "Unet", "encoder": "resnet43"}}, "compare": ["small"]}
 
 
+USUAL = {"architecture": "Unet", "encoder": "resnet18"}
+
+
 def told(**entry):
     """The messages about a model's entry."""
-    return "\n\n".join(unknown_names({"architecture": "Unet", "encoder": "resnet18", **entry}, listed_names()))
+    return "\n\n".join(unknown_names(ModelEntry.of({**USUAL, **entry}), listed_names()))
 
 
 def install(monkeypatch, version):

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from lesionbench import __version__
+
 LIBRARY = Path(__file__).parent
 SCRIPTS = LIBRARY.parent
 PACKAGE = LIBRARY.name
@@ -15,15 +17,14 @@ PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "n
 
 def prefer_this_checkout() -> None:
     """Let the processes that this one starts import the library beside this file, whatever else is installed."""
-    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if str(SCRIPTS) not in others:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), *others]))
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(SCRIPTS))]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *others])
 
 
 def environment() -> dict[str, object]:
     """Return the versions, the git commit, the machine and the time, for a run's record."""
     return {
-        "lesionbench": _version(PACKAGE),
+        PACKAGE: __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git_commit": git_commit(),
@@ -34,7 +35,13 @@ def environment() -> dict[str, object]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the workflow's checkout, with `-dirty` where tracked files differ, or None outside git."""
+    """Return the commit of the workflow's checkout, with `-dirty` where tracked files differ, or None outside git.
+
+    Where Snakemake has fetched the workflow from a hosted repository, the rules have left the commit in a file.
+    """
+    fetched = SCRIPTS / "commit"
+    if fetched.is_file():
+        return fetched.read_text(encoding="utf-8")
     command = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

@@ -1,6 +1,22 @@
 """Counts and lists as a sentence has them. Needs nothing, so that the workflow can use it while it is parsed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Number
+
+
+@dataclass(frozen=True)
+class Verbatim(Number):
+    """Text of the user's as a label of Snakemake's report.
+
+    Snakemake fills in wildcards in a label that is a string, and has no escape for braces; of a number that is neither
+    int nor float it takes the text as it is (`expand_report_argument` in snakemake.report).
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def counted(number: int, noun: str) -> str:

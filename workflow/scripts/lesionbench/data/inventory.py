@@ -31,7 +31,8 @@ def read_registry(root: str | Path) -> pd.DataFrame | None:
         return None
     try:
         # As text: a spreadsheet may hold the numbers of the studies as numbers.
-        table = pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_excel(path, dtype=str)
+        read = pd.read_csv if path.suffix == ".csv" else pd.read_excel
+        table = read(path, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}). Copy it anew, or save it as CSV in UTF-8.") from None
     if not {"study_id", "category"} <= set(table.columns):

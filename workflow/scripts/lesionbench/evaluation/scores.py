@@ -14,6 +14,14 @@ READINGS = {
 }
 
 
+_WORDS = ("category", "first", "first_label", "label", "model", "second", "second_label", "study", "subset")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Return a CSV of ours; names and labels are text, also where they read as a number or as NA."""
+    return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
+
+
 def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence]) -> pd.DataFrame:
     """Return the rows of the metrics files at `paths`, headed by the columns model, fold and seed.
 
@@ -21,7 +29,7 @@ def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence]) -> pd.
     """
     frames = []
     for path, (model, fold, seed) in zip(paths, runs, strict=True):
-        frame = pd.read_csv(path, dtype={"study": str})
+        frame = read_table(path)
         frame.insert(0, "model", model)
         frame.insert(1, "fold", fold)
         frame.insert(2, "seed", seed)

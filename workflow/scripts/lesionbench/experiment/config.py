@@ -5,6 +5,7 @@ brings along.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
@@ -77,6 +79,10 @@ def _check_models(config: Mapping[str, Any]) -> None:
 
 
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
+    if name == "study":
+        raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
+    if found := re.search("</script|<!--", model.get("label", ""), flags=re.IGNORECASE):
+        raise UserError(f"models.{name}.label: {found[0]} would break the report. Leave it out.")
     idle = sorted(model.keys() - {"label", "predictions"})
     if "predictions" in model and idle:
         raise UserError(
@@ -84,13 +90,13 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
             f"  predictions: {model['predictions']}"
         )
     if "architecture" in model:
-        check_encoder(model, f"models.{name}.")
+        check_encoder(ModelEntry.of(model), f"models.{name}.")
 
 
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: then the jobs know better."""
-    trained = {name: model for name, model in models.items() if "architecture" in model}
-    found = [text for name in trained for text in unknown_names(trained[name], listed_names(), f"models.{name}.")]
+    entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
     if found and list_holds():
         raise UserError("\n\n".join(found))
 

@@ -16,6 +16,8 @@ from lesionbench.errors import UserError
 from lesionbench.experiment.config import resolve_config
 from lesionbench.words import counted
 
+CHECKOUT = Path(__file__).parents[4]
+
 
 class Run(NamedTuple):
     """A model's predictions of the test studies of a fold, and the seed that it was trained with."""
@@ -141,7 +143,7 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     if not path:
         return []
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        with _find_file(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -192,6 +194,11 @@ def _first(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (" …" if len(names) > count else "")
 
 
+def _find_file(path: str) -> Path:
+    """Return a file of the working directory, or else of the checkout: a workflow that uses this one has no copy."""
+    return Path(path) if Path(path).is_file() else CHECKOUT / path
+
+
 def _check_files(settings: Mapping[str, Any]) -> None:
     files = {"reference_results": settings["reference_results"]}
     for name in settings["compare"]:
@@ -199,5 +206,5 @@ def _check_files(settings: Mapping[str, Any]) -> None:
         if weights != "imagenet":
             files[f"models.{name}.encoder_weights"] = weights
     for key, path in files.items():
-        if path and not Path(path).is_file():
+        if path and not _find_file(path).is_file():
             raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")

@@ -6,14 +6,14 @@ that the pinned segmentation-models-pytorch (smp) and timm know; `make names` wr
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from lesionbench.errors import UserError
+from lesionbench.models.entry import ModelEntry
 
 LIST = Path(__file__).with_name("names.json")
 PACKAGES = ("segmentation-models-pytorch", "timm")
@@ -68,45 +68,40 @@ def list_holds() -> bool:
     return all(found in (None, listed_names().versions[name]) for name, found in installed_versions().items())
 
 
-def check_model(model: Mapping[str, Any], names: Names) -> None:
+def check_model(model: ModelEntry, names: Names) -> None:
     """Raise a UserError where the architecture, the encoder or an option is unknown, or the encoder does not fit."""
     if found := list(unknown_names(model, names)):
         raise UserError("\n\n".join(found))
     check_encoder(model)
 
 
-def check_encoder(model: Mapping[str, Any], key: str = "") -> None:
+def check_encoder(model: ModelEntry, key: str = "") -> None:
     """Raise a UserError where an encoder is missing, or given to a network that takes none.
 
     `key` is what to put before `encoder` in the message, as `models.unet.`.
     """
-    architecture, encoder = model["architecture"], model.get("encoder")
+    architecture, encoder = model.architecture, model.encoder
     lines = f"Write, for example:\n  architecture: Unet\n  encoder: {encoder or 'resnet34'}"
     if architecture != CLASSIC_UNET and not encoder:
         raise UserError(f"{key}encoder: {architecture} needs an encoder. {lines}")
-    if architecture == CLASSIC_UNET and (encoder or model.get("encoder_weights")):
+    if architecture == CLASSIC_UNET and (encoder or model.encoder_weights):
         raise UserError(
             f"{key}encoder: {CLASSIC_UNET} has an encoder of its own. Remove `encoder` and `encoder_weights`, or "
             f"choose an architecture that takes one. {lines}"
         )
 
 
-def unknown_names(model: Mapping[str, Any], names: Names, key: str = "") -> Iterator[str]:
+def unknown_names(model: ModelEntry, names: Names, key: str = "") -> Iterator[str]:
     """Yield a message for each name in a model's entry that is not in `names`, with a line of YAML that would be right.
 
-    Parameters
-    ----------
-    model
-        `architecture`, `encoder` and `options` are read.
-    key
-        What to put before these keys in the messages, as `models.unet.`.
+    `key` is what to put before `architecture` and so on in the messages, as `models.unet.`.
     """
-    architecture, encoder = model["architecture"], model.get("encoder") or ""
+    architecture, encoder = model.architecture, model.encoder or ""
     if architecture not in names.architectures:
         yield f"{key}architecture: {_unknown_architecture(architecture, encoder, names)}"
     if encoder and architecture != CLASSIC_UNET and names.encoder(encoder) != encoder:
         yield f"{key}encoder: {_unknown_encoder(architecture, encoder, names)}"
-    for option, value in (model.get("options") or {}).items():
+    for option, value in model.options.items():
         known = names.architectures.get(architecture, [])
         if option in FIXED:
             yield f"{key}options: {option} is set by the workflow. Remove it."

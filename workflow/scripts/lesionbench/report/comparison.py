@@ -183,7 +183,7 @@ def pairwise(pairs: pd.DataFrame, labels: Mapping[str, str], verdict: tuple[str,
 def per_study(dice: pd.DataFrame, labels: Mapping[str, str]) -> Table:
     """Return the Dice of each study (row) by each model (column)."""
     data = dice.reset_index()
-    shown = dice.map(format_number).rename(columns=labels).rename_axis("Study").reset_index()
+    shown = dice.map(format_number).rename(columns=labels).rename_axis("Study").reset_index(allow_duplicates=True)
     return Table("Dice of each study", data, shown, ("Averaged over seeds.",))
 
 

@@ -1,5 +1,6 @@
 """The look of every figure, and how it is saved: the same bytes for the same content."""
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that text is set alike everywhere
+    "text.parse_math": False,  # labels and names of studies are text, also between two dollar signs
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -50,6 +52,11 @@ matplotlib.rcParams.update(_STYLE)
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches. It belongs to no window and no global state."""
     return Figure(figsize=(width, height))
+
+
+def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
+    """Return a label broken into at most `lines` lines of `width` characters; an ellipsis stands for the rest."""
+    return textwrap.fill(label, width, max_lines=lines, placeholder=" …")
 
 
 def hide_axes(axes: Axes) -> None:

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionbench.environment import environment
+from lesionbench.evaluation.scores import read_table
 from lesionbench.evaluation.statistics import conclusions
 from lesionbench.files import sha256
 from lesionbench.report.comparison import comparison_notes, show_comparison
@@ -52,12 +53,12 @@ def read_answer(
 
     The arguments are the tables of that name, as csv.
     """
-    table = _read(comparison)
+    table = read_table(comparison)
     ranks = table.set_index("model")[["ranked_first"]].set_axis([1], axis="columns")
-    dice = _read(per_study).set_index("study")
+    dice = read_table(per_study).set_index("study")
     return {
         "table": show_comparison(table),
-        "conclusions": conclusions(dice, _read(pairwise), ranks, labels),
+        "conclusions": conclusions(dice, read_table(pairwise), ranks, labels),
         "notes": comparison_notes(table),
         "studies": len(dice),
     }
@@ -68,14 +69,14 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
 
     The arguments are the inventory, the table of slices by subset and the folds' subsets, all as csv.
     """
-    studies = _read(inventory).set_index("study")
-    folds = pd.concat(map(_read, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
+    studies = read_table(inventory).set_index("study")
+    folds = pd.concat(map(read_table, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
     if len(splits) == 1:
         used = folds.set_index("study")["subset"].map(SUBSETS).rename("Subset")
     else:
         used = folds[folds["subset"] == "test"].set_index("study")["fold"].astype(str).rename("Tested in fold")
     hashes = studies.loc[used.index, ["ct_sha256", "mask_sha256"]].map(_shorten)
-    counts = _read(slices)
+    counts = read_table(slices)
     return {
         "studies": len(studies),
         "annotated": int(studies["mask"].notna().sum()),
@@ -142,7 +143,3 @@ def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
 
 def _shorten(digest: str | None) -> str:
     return digest[:DIGITS] if isinstance(digest, str) else UNDEFINED
-
-
-def _read(path: str | Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype={"study": str})

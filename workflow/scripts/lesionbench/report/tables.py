@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,23 @@ PAPER_PLANE = (
 
 _TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{character: f"{{{character}}}" for character in "[]*"},  # of which \\ would make its arguments
     "\\": r"\textbackslash{}",
+    "`": r"\textasciigrave{}",
+    "|": r"\textbar{}",
+    '"': r"\texttt{\char34}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"${math_mode}$" for character, math_mode in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
     "–": "--",
     "\u00a0": "~",
+    "\0": "{}",
 }
+_TEX_LIGATURES = re.compile("(?<=[-'?!])(?=[-'`])")  # as -- for a dash
+# Of Markdown: what a backslash makes text in every dialect; what takes a character reference; what opens a block.
+_MARKUP = re.compile(r"[\\`*\[\]|]|(?<![^\W_])_|_(?![^\W_])")
+_HTML_OR_MATHS = re.compile(r"[$~]|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+_BLOCK = re.compile(r"^([#>+-]|\d+[.)])(?=\s)")
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color:#222}table{border-collapse:collapse;"
     "border-block:2px solid #222;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;"
@@ -80,12 +91,15 @@ def _markdown(table: Table, _: str) -> str:
     def pad(cell: str, column: int, fill: str = " ") -> str:
         return cell.ljust(widths[column], fill) if column < table.words else cell.rjust(widths[column], fill)
 
-    cells = [[str(cell).replace("|", r"\|") for cell in row] for row in (table.shown.columns, *table.shown.to_numpy())]
+    cells = [[_escape_markdown(cell) for cell in row] for row in (table.shown.columns, *table.shown.to_numpy())]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     ruler = [pad(":" if column < table.words else "-:", column, "-") for column in range(len(widths))]
     header, *body = [[pad(cell, column) for column, cell in enumerate(row)] for row in cells]
     rows = [f"| {' | '.join(row)} |" for row in (header, ruler, *body)]
-    return "\n\n".join([f"**{table.title}**", "\n".join(rows), *table.notes]) + "\n"
+    notes = [
+        _BLOCK.sub(lambda found: f"&#{ord(found[1][0])};{found[1][1:]}", _escape_markdown(note)) for note in table.notes
+    ]
+    return "\n\n".join([f"**{_escape_markdown(table.title)}**", "\n".join(rows), *notes]) + "\n"
 
 
 def _latex(table: Table, name: str) -> str:
@@ -137,8 +151,18 @@ def _web_page(table: Table, _: str) -> str:
     )
 
 
+def _escape_markdown(text: object) -> str:
+    plain = _MARKUP.sub(r"\\\g<0>", _in_one_line(text))
+    return _HTML_OR_MATHS.sub(lambda found: f"&#{ord(found[0])};", plain)
+
+
 def _escape_tex(text: object) -> str:
-    return str(text).translate({ord(character): tex for character, tex in _TEX.items()})
+    plain = _TEX_LIGATURES.sub("\0", _in_one_line(text))
+    return plain.translate({ord(character): tex for character, tex in _TEX.items()})
+
+
+def _in_one_line(text: object) -> str:
+    return " ".join(str(text).splitlines())
 
 
 _WRITERS = {".md": _markdown, ".tex": _latex, ".html": _web_page}
