@@ -227,8 +227,8 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     if not isinstance(image, nib.Nifti1Pair):
         raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
     shape = image.shape
-    text = "×".join(map(str, shape))
-    if min(shape) < 1:
+    text = "×".join(map(str, shape)) or "0"
+    if min(shape, default=0) < 1:
         raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
     if len(shape) < 3 or max(shape[3:], default=1) > 1:
         raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
