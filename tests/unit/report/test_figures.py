@@ -1,5 +1,6 @@
 """Figures show the right thing at the right aspect, nothing clipped or overlapping, and in the same bytes each time."""
 
+import html
 import itertools
 from types import SimpleNamespace
 
@@ -140,6 +141,15 @@ def test_charts_are_legible_for_any_number_of_models(labels):
     assert_legible(rank_stability(ranks_of(labels, 12), labels))
     assert_legible(volume_agreement(*volumes_of(labels, 12), labels))
     assert_legible(dice_by_cost(tables["comparison"], costs_of(labels)))
+
+
+def test_labels_are_drawn_as_they_are():
+    labels = {"unet": "_a_ $b$ c_1", "other": "{d} $e"}
+    tables = tables_of(labels, 10)
+    for figure in (dice_readings(tables["readings"]), dice_by_model(tables["comparison"], tables["per_study"])):
+        drawn = [item for item, _ in texts(figure) if item.get_text() in labels.values()]
+        assert [item.get_text() for item in drawn] == list(labels.values())
+        assert not any(item.get_parse_math() for item in drawn)
 
 
 def test_charts_stand_two_studies_without_an_interval():
@@ -370,5 +380,16 @@ def test_captions_render(repository):
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     for path in paths:
         text = environment.from_string(path.read_text()).render(snakemake=captions())
-        html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
-        assert html.startswith("<p>"), path
+        body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert body.startswith("<p>"), path
+
+
+@pytest.mark.parametrize("caption", ["predictions", "model_grid", "summary"])
+@pytest.mark.parametrize("label", ["*i* _u_ `c` |v| \\n x_ <b>&</b> {{ a }} {% b %}", " two\n\nlines\u2028more", "x::"])
+def test_a_label_is_no_markup_in_a_caption(repository, caption, label):
+    text = (repository / "workflow" / "report" / f"{caption}.rst").read_text()
+    snakemake = captions()
+    snakemake.params.label, snakemake.params.labels = label, {"unet": label}
+    rendered = Environment(trim_blocks=True, lstrip_blocks=True).from_string(text).render(snakemake=snakemake)
+    body = publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["body"]
+    assert html.escape(label).split() == body.partition("<span>")[2].partition("</span>")[0].split()

@@ -77,9 +77,7 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
     if found := re.search("</script|<!--", model.get("label", ""), flags=re.IGNORECASE):
-        raise UserError(
-            f"models.{name}.label: {found[0]} would break the report. Leave it out."
-        )
+        raise UserError(f"models.{name}.label: {found[0]} would break the report. Leave it out.")
     idle = sorted(model.keys() - {"label", "predictions"})
     if "predictions" in model and idle:
         raise UserError(
