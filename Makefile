@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup demo test test-slurm check bench lock clean
+.PHONY: help setup demo test test-slurm check bench names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -35,9 +35,12 @@ check: setup  ## Run the linters and the type checker
 bench: setup  ## Measure speed and memory; with a GPU: make bench BENCH="--device cuda"
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
+names: setup  ## Renew the list of architectures, encoders and options, after a new version of smp or timm
+	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
+
 lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 
 clean:  ## Remove .venv and what the demo made
 	rm -rf .venv results/demo logs/demo

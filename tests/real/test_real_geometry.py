@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import stack_slices
 from lesionbench.data.volume import PLANES, from_slices, read_ct, read_mask, to_slices, write_mask
 
@@ -47,7 +48,7 @@ def test_the_spine_is_at_the_bottom_of_axial_and_on_the_right_of_sagittal_pictur
 @pytest.mark.parametrize("plane", PLANES)
 def test_a_real_mask_goes_to_slices_and_back_to_the_same_file(tmp_path, test_data, plane):
     reference = read_mask(test_data / "mosmed-masks" / "masks" / "study_0255_mask.nii.gz")
-    stack = stack_slices("study_0255", reference, reference, plane, [-1000, 1000])
+    stack = stack_slices("study_0255", reference, reference, Preprocessing(plane))
     write_mask(tmp_path / "mask.nii.gz", from_slices(stack.mask, stack.affine, plane), stack.affine)
     written = read_mask(tmp_path / "mask.nii.gz")
     assert reference.data.any() and np.array_equal(written.data, reference.data)

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -6,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lesionbench import __version__
 from lesionbench.cli import main
-from lesionbench.models.networks import build_model
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
 
 MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
@@ -21,7 +25,7 @@ RECORD = {
 @pytest.fixture
 def run(tmp_path):
     """The folder of a training whose network calls every voxel a lesion."""
-    network = build_model(MODEL)
+    network = build_network(ModelEntry(**MODEL)).module
     weights = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
     write_run(tmp_path / "run", weights, [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}], RECORD)
     return tmp_path / "run"
@@ -33,6 +37,69 @@ def scan(tmp_path):
     path = tmp_path / "scan.nii.gz"
     nib.save(nib.Nifti1Image(np.full((9, 11, 5), -800, np.int16), affine), path)
     return path
+
+
+def help_of(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--help"])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_tells_what_each_command_does_with_an_example(capsys):
+    said = help_of(capsys)
+    assert "segment the lesions of one CT and print their volume" in " ".join(said.split()) and "--version" in said
+    example = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
+    assert example in said and example in help_of(capsys, "segment")
+    assert main([]) == 0 and capsys.readouterr().out == said
+
+
+def test_the_module_is_the_command():
+    def run(*arguments):
+        command = [sys.executable, "-m", "lesionbench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    version, wrong = run("--version"), run("segmented")
+    assert (version.returncode, version.stdout) == (0, f"lesionbench {__version__}\n")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("usage: lesionbench") and "segment" in wrong.stderr
+
+
+def error_of(capsys, *arguments):
+    assert main(["segment", *map(str, arguments), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("lesionbench: ") and error.count("\n") == 1
+    return error
+
+
+def test_a_scan_that_is_no_nifti_file_is_called_what_it_is(run, tmp_path, capsys):
+    folder, dicom, table = tmp_path / "series", tmp_path / "slice.dcm", tmp_path / "table.csv"
+    folder.mkdir()
+    dicom.write_bytes(bytes(128) + b"DICM")
+    table.write_text("study\n")
+    for scan, what in [(folder, "this is a folder"), (dicom, "a DICOM file"), (table, "cannot be read as NIfTI")]:
+        error = error_of(capsys, scan, tmp_path / "mask.nii.gz", "--run", run)
+        assert f"{scan}: " in error and what in error and "NIfTI" in error
+
+
+def test_a_folder_that_is_no_run_is_called_what_it_is(run, scan, tmp_path, capsys):
+    model = tmp_path / "models" / "unet"
+    shutil.copytree(run, model / "fold-0" / "seed-0")
+    (tmp_path / "empty").mkdir()
+    for folder, what in {
+        model: f"holds 1 run and is none itself: {model}/fold-0/seed-0",
+        model.parent: f"holds 1 run and is none itself: {model}/fold-0/seed-0",
+        model / "fold-0": f"holds 1 run and is none itself: {model}/fold-0/seed-0",
+        run / "weights.safetensors": "this is a file",
+        tmp_path / "empty": "this folder has no run.json",
+        tmp_path / "none": "no such folder",
+    }.items():
+        error = error_of(capsys, scan, tmp_path / "mask.nii.gz", "--run", folder)
+        assert f"{folder}: " in error and what in error and "Give the folder of one finished training" in error
+
+
+def test_a_mask_that_is_a_folder_is_called_so(run, scan, tmp_path, capsys):
+    (tmp_path / "out.nii.gz").mkdir()
+    assert "out.nii.gz: this is a folder" in error_of(capsys, scan, tmp_path / "out.nii.gz", "--run", run)
 
 
 def test_the_mask_lies_on_the_scans_grid_and_its_volume_is_told(run, scan, tmp_path, capsys):

@@ -6,7 +6,12 @@ import yaml
 from packaging.requirements import Requirement
 
 ENVS = Path(__file__).parents[2] / "envs"
-PIP_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "huggingface_hub": "huggingface-hub"}
+PIP_NAMES = {
+    "pytorch": "torch",
+    "matplotlib-base": "matplotlib",
+    "seaborn-base": "seaborn",
+    "huggingface_hub": "huggingface-hub",
+}
 
 
 def locked():

@@ -10,7 +10,7 @@ import pytest
 from lesionbench.experiment.digest import LIBRARY, PACKAGE, SCRIPTS
 
 # An import goes down this list, never up.
-ORDER = ["cli", "report", "experiment", "evaluation", "segmentation", "training", "models", "data"]
+ORDER = ["__main__", "cli", "report", "experiment", "evaluation", "segmentation", "training", "models", "data"]
 BOTTOM = ["environment", "errors", "files", "logs", "words"]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
 

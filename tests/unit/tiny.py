@@ -2,24 +2,16 @@
 
 import numpy as np
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import save_stack, stack_slices
 from lesionbench.data.volume import Volume
+from lesionbench.models.entry import ModelEntry
+from lesionbench.training.recipe import Recipe
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1, 0, -20], [0, 0, 8, -100], [0, 0, 0, 1]])
-PREPROCESSING = {"plane": "axial", "hu_window": [-1000, 1000], "hu_scale": 1000}
-MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
-TRAINING = {
-    "batch_size": 4,
-    "learning_rate": 0.01,
-    "max_epochs": 4,
-    "patience": 5,
-    "loss": "dice",
-    "precision": "auto",
-    "device": "cpu",
-    "compile": False,
-    "augmentation": False,
-    "resident_limit_gb": 1,
-}
+PREPROCESSING = Preprocessing(plane="axial")
+MODEL = ModelEntry("classic-unet", options={"width": 4})
+RECIPE = Recipe(batch_size=4, learning_rate=0.01, max_epochs=4, device="cpu", resident_limit_gb=1)
 
 
 def make_study(seed, shape=(32, 32, 9)):
@@ -36,5 +28,10 @@ def write_stack(folder, seed, shape=(32, 32, 9), with_mask=True):
     """Write the axial slices of a study as npz and return the path."""
     ct, mask = make_study(seed, shape)
     path = folder / f"study_{seed:04d}.npz"
-    save_stack(stack_slices(path.stem, ct, mask if with_mask else None, "axial", PREPROCESSING["hu_window"]), path)
+    save_stack(stack_slices(path.stem, ct, mask if with_mask else None, PREPROCESSING), path)
     return path
+
+
+def by_study(paths):
+    """Return the paths of files of slices by the study's name."""
+    return {path.stem: path for path in paths}

@@ -19,6 +19,10 @@ def checkout(repository, tmp_path_factory):
         ),
         ({"compare": []}, ["compare: the list is empty"]),
         ({"dataset": {"phantom": None, "root": "data/none"}}, ["data/none", "mosmed.ai", "make demo"]),
+        (
+            {"models": {"mobile": {"encoder": "mobilenet_v22"}}},
+            ["models.mobile.encoder: mobilenet_v22 is unknown", "\n  encoder: mobilenet_v2\n"],
+        ),
         ({"split": {"file": "none.csv"}}, ["split.file", "none.csv"]),
         ({"dataset": {"phantom": {"studies": 3, "annotated": 9}}}, ["dataset.phantom", "annotated (9)"]),
     ],

@@ -3,6 +3,7 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.data.preprocessing import Preprocessing
     from lesionbench.data.slices import save_stack, stack_slices
     from lesionbench.data.volume import read_ct, read_mask
 
@@ -10,7 +11,6 @@ with job_log(snakemake.log[0]):
         snakemake.wildcards.study,
         read_ct(snakemake.input.ct),
         read_mask(snakemake.input.mask),
-        snakemake.params.plane,
-        snakemake.params.hu_window,
+        Preprocessing(plane=snakemake.params.plane, hu_window=snakemake.params.hu_window),
     )
     save_stack(stack, snakemake.output[0])

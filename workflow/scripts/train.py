@@ -7,20 +7,26 @@ with job_log(snakemake.log[0]):
 
     from lesionbench.experiment.slurm import claim
 
-    folder = Path(snakemake.output.weights).parent
+    folder, params = Path(snakemake.output.weights).parent, snakemake.params
     with claim(folder):
+        from lesionbench.data.preprocessing import Preprocessing
+        from lesionbench.models.entry import ModelEntry
+        from lesionbench.training.learner import FoldData
         from lesionbench.training.loop import train
+        from lesionbench.training.recipe import Recipe
 
         train(
-            snakemake.input.train,
-            snakemake.input.validation,
+            ModelEntry(**params.model),
+            Recipe(**params.training),
+            FoldData(
+                dict(zip(params.studies["train"], snakemake.input.train, strict=True)),
+                dict(zip(params.studies["validation"], snakemake.input.validation, strict=True)),
+                Preprocessing(**params.preprocessing),
+                int(snakemake.wildcards.fold),
+            ),
             folder,
-            model=snakemake.params.model,
-            training=snakemake.params.training,
-            preprocessing=snakemake.params.preprocessing,
+            int(snakemake.wildcards.seed),
             encoder_weights=next(iter(snakemake.input.encoder_weights), None),
-            fold=int(snakemake.wildcards.fold),
-            seed=int(snakemake.wildcards.seed),
-            code=snakemake.params.code,
+            code=params.code,
             threads=snakemake.threads,
         )

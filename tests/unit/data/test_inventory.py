@@ -1,3 +1,6 @@
+import gzip
+
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +73,37 @@ def test_all_faulty_studies_are_named_at_once(root):
     assert "5 of the data set's files" in message
 
 
+def test_files_that_were_unpacked_or_renamed_are_those_of_the_registry(root):
+    before = inventory(find_studies(root), root, read_registry(root))
+    ct, mask = root / "studies/CT-1/study_0001.nii.gz", root / "masks/study_0002_mask.nii.gz"
+    ct.with_suffix("").write_bytes(gzip.decompress(ct.read_bytes()))
+    ct.unlink()
+    mask.rename(root / "masks/study_0002_mask.NII.GZ")
+    after = inventory(find_studies(root), root, read_registry(root))
+    assert after.loc[0, "ct"] == "studies/CT-1/study_0001.nii" and after.loc[1, "mask"].endswith("mask.NII.GZ")
+    changed = ["ct", "mask", "ct_sha256"]
+    pd.testing.assert_frame_equal(after.drop(columns=changed), before.drop(columns=changed))
+
+
+def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
+    before = inventory(find_studies(root), root)
+    image = nib.load(root / "masks/study_0001_mask.nii.gz")
+    turned = image.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]]))
+    assert turned.shape != image.shape
+    write_mask(root / "masks/study_0001_mask.nii.gz", np.asarray(turned.dataobj), turned.affine)
+    after = inventory(find_studies(root), root)
+    pd.testing.assert_frame_equal(after.drop(columns="mask_sha256"), before.drop(columns="mask_sha256"))
+
+
+def test_a_ct_that_claims_more_than_it_holds_is_named(root):
+    ct = root / "studies/CT-0/study_0003.nii.gz"
+    raw = bytearray(gzip.decompress(ct.read_bytes()))
+    raw[42:48] = np.full(3, 32767, "<i2").tobytes()  # dim[1] to dim[3]
+    ct.write_bytes(gzip.compress(raw))
+    with pytest.raises(UserError, match=r"study_0003\.nii\.gz: its header claims 32767×32767×32767 voxels"):
+        inventory(find_studies(root), root)
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_the_registry_is_read_as_it_is_shipped(tmp_path, newline, mark):
@@ -101,6 +135,8 @@ def test_a_spreadsheet_is_read_like_a_csv(root):
         ("study_0007,CT-1,,", "study_0007"),
         ("7,CT-1,/studies/CT-1/patient.nii.gz,", "patient"),
         ("7,CT-1,,/masks/patient_mask.nii.gz", "patient"),
+        ("7,CT-1,/studies/CT-1/patient.NII.GZ,", "patient"),
+        ("7,CT-1,,/masks/patient_mask.nii", "patient"),
     ],
 )
 def test_a_study_is_called_as_its_files(tmp_path, row, name):

@@ -3,7 +3,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from nibabel.orientations import apply_orientation, inv_ornt_aff
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import load_stack, save_stack, stack_shape, stack_slices
 from lesionbench.data.volume import PLANES, Volume, from_slices
 from lesionbench.errors import UserError
@@ -15,7 +17,7 @@ MASK = Volume((CT.data > 500).astype(np.uint8), AFFINE)
 
 @pytest.mark.parametrize("plane", PLANES)
 def test_a_stack_is_the_clipped_study(plane):
-    stack = stack_slices("study_0255", CT, MASK, plane, [-1000, 1000])
+    stack = stack_slices("study_0255", CT, MASK, Preprocessing(plane))
     assert stack.image.dtype == np.int16 and stack.mask.dtype == np.uint8
     assert (from_slices(stack.image, AFFINE, plane) == CT.data.clip(-1000, 1000)).all()
     assert (from_slices(stack.mask, AFFINE, plane) == MASK.data).all()
@@ -23,24 +25,32 @@ def test_a_stack_is_the_clipped_study(plane):
 
 
 def test_spacing_is_between_slices_rows_and_columns():
-    assert stack_slices("study_0255", CT, None, "coronal", [-1000, 1000]).spacing == pytest.approx([0.7, 8, 0.8])
+    assert stack_slices("study_0255", CT, None, Preprocessing("coronal")).spacing == pytest.approx([0.7, 8, 0.8])
 
 
 def test_fractional_hu_are_rounded_halves_to_even():
     hu = np.array([-1000.6, -0.5, 0.5, 1.5, 1.6, 999.7, 1e9], np.float32)[:, None, None]
-    stack = stack_slices("study_0255", Volume(hu, np.eye(4)), None, "sagittal", [-1000, 1000])
+    stack = stack_slices("study_0255", Volume(hu, np.eye(4)), None, Preprocessing("sagittal"))
     # Sagittal slices run from right to left, against the first axis.
     assert stack.image.ravel()[::-1].tolist() == [-1000, 0, 0, 2, 2, 1000, 1000]
 
 
 def test_a_mask_on_another_grid_is_an_error():
     with pytest.raises(UserError, match=r"study_0255.*different grids"):
-        stack_slices("study_0255", CT, Volume(MASK.data[1:], AFFINE), "axial", [-1000, 1000])
+        stack_slices("study_0255", CT, Volume(MASK.data[1:], AFFINE), Preprocessing("axial"))
+
+
+def test_a_mask_whose_axes_run_the_other_way_gives_the_same_stack():
+    turn = np.array([[1, -1], [2, 1], [0, -1]])
+    turned = Volume(apply_orientation(MASK.data, turn), AFFINE @ inv_ornt_aff(turn, MASK.data.shape))
+    stack, other = (stack_slices("study_0255", CT, mask, Preprocessing("coronal")) for mask in (MASK, turned))
+    assert (stack.mask == other.mask).all() and (stack.affine == other.affine).all()
+    assert other.mask.flags.c_contiguous
 
 
 @pytest.mark.parametrize("mask", [MASK, None])
 def test_what_is_saved_is_loaded(tmp_path, mask):
-    stack = stack_slices("study_0255", CT, mask, "coronal", [-1000, 1000])
+    stack = stack_slices("study_0255", CT, mask, Preprocessing("coronal"))
     save_stack(stack, tmp_path / "study_0255.npz")
     loaded = load_stack(tmp_path / "study_0255.npz")
     for field in dataclasses.fields(stack):
@@ -50,7 +60,7 @@ def test_what_is_saved_is_loaded(tmp_path, mask):
 
 
 def test_the_file_is_stored_and_the_same_every_time(tmp_path):
-    stack = stack_slices("study_0255", CT, MASK, "coronal", [-1000, 1000])
+    stack = stack_slices("study_0255", CT, MASK, Preprocessing("coronal"))
     for name in ("a.npz", "b.npz"):
         save_stack(stack, tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -65,7 +75,7 @@ def test_the_file_is_stored_and_the_same_every_time(tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "other arrays"])
 def test_a_damaged_file_is_named(tmp_path, read, damage):
     path = tmp_path / "study_0255.npz"
-    save_stack(stack_slices("study_0255", CT, MASK, "coronal", [-1000, 1000]), path)
+    save_stack(stack_slices("study_0255", CT, MASK, Preprocessing("coronal")), path)
     if damage == "missing":
         path.unlink()
     elif damage == "other arrays":

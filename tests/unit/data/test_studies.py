@@ -1,6 +1,14 @@
 import pytest
 
-from lesionbench.data.studies import Study, find_prediction, find_registry, find_studies, phantom_studies
+from lesionbench.data.studies import (
+    Study,
+    find_prediction,
+    find_predictions,
+    find_registry,
+    find_studies,
+    pair_studies,
+    phantom_studies,
+)
 from lesionbench.errors import UserError
 
 PHANTOM = {"studies": 14, "annotated": 10, "size": 64, "slices": [16, 22], "seed": 0}
@@ -36,6 +44,28 @@ def test_studies_are_read_from_the_file_names(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".NII", ".nii.gz", ".NII.GZ", ".Nii.gz"])
+def test_suffixes_are_read_in_any_case_of_letters(tmp_path, suffix):
+    touch(tmp_path, f"studies/CT-1/study_0001{suffix}", f"masks/study_0001_mask{suffix}")
+    ct, mask = tmp_path / f"studies/CT-1/study_0001{suffix}", tmp_path / f"masks/study_0001_mask{suffix}"
+    assert find_studies(tmp_path) == pair_studies([ct], [mask]) == [Study("study_0001", "CT-1", ct, mask)]
+
+
+def test_a_whole_data_set_in_capital_letters_is_read(tmp_path):
+    touch(tmp_path, "studies/CT-1/STUDY_1.NII.GZ", "masks/STUDY_1_MASK.NII.GZ")
+    (study,) = find_studies(tmp_path)
+    assert study.name == "STUDY_1" and study.ct and study.mask
+
+
+@pytest.mark.parametrize("kind", ["studies/CT-1/study_0001", "masks/study_0001_mask"])
+@pytest.mark.parametrize("suffix", [".nii", ".NII.GZ"])
+def test_two_files_for_one_study_are_named(tmp_path, kind, suffix):
+    touch(tmp_path, f"{kind}.nii.gz", f"{kind}{suffix}")
+    with pytest.raises(UserError, match="two files for one study") as error:
+        find_studies(tmp_path)
+    assert f"{tmp_path}/{kind}.nii.gz" in str(error.value) and f"{tmp_path}/{kind}{suffix}" in str(error.value)
+
+
 def test_linked_folders_are_followed(tmp_path):
     touch(tmp_path, "elsewhere/study_0001.nii.gz", "data/masks/study_0001_mask.nii.gz")
     (tmp_path / "data" / "studies").mkdir()
@@ -68,7 +98,14 @@ def test_a_study_in_two_classes_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stray", ["studies/study_0002.nii.gz", "studies/CT-5/study_0002.nii.gz", "masks/study_0001.nii.gz"]
+    "stray",
+    [
+        "studies/study_0002.nii.gz",
+        "studies/CT-5/study_0002.nii.gz",
+        "studies/s.NII",
+        "masks/study_0001.nii.gz",
+        "masks/a.nii",
+    ],
 )
 def test_a_file_out_of_place_is_named_and_not_skipped(tmp_path, stray):
     touch(tmp_path, "studies/CT-1/study_0001.nii.gz", stray)
@@ -103,3 +140,26 @@ def test_a_prediction_is_named_as_its_study_or_as_a_reference_mask(tmp_path):
     touch(tmp_path, "study_0001_mask.nii.gz", "study_0002_mask.nii.gz", "study_0002.nii.gz")
     assert find_prediction(tmp_path, "study_0001") == tmp_path / "study_0001_mask.nii.gz"
     assert find_prediction(tmp_path, "study_0002") == tmp_path / "study_0002.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["study_1.nii", "study_1.NII.GZ", "study_1_mask.nii", "study_1_MASK.Nii.Gz"])
+def test_a_prediction_may_have_any_suffix_that_is_read(tmp_path, name):
+    touch(tmp_path, name, f"._{name}", "study_10.nii.gz", "study_1.txt", "study_1.nrrd")
+    assert find_prediction(tmp_path, "study_1") == tmp_path / name
+
+
+def test_predictions_are_found_in_the_order_of_the_studies(tmp_path):
+    touch(tmp_path, "a.nii", "b.nii.gz")
+    assert list(find_predictions(tmp_path, ["c", "b", "a"]).items()) == [
+        ("c", tmp_path / "c.nii.gz"),
+        ("b", tmp_path / "b.nii.gz"),
+        ("a", tmp_path / "a.nii"),
+    ]
+    assert find_predictions(tmp_path / "none", ["a"]) == {"a": tmp_path / "none" / "a.nii.gz"}
+
+
+def test_two_predictions_of_one_study_are_named(tmp_path):
+    touch(tmp_path, "study_1.nii", "study_1.nii.gz", "study_2.nii.gz")
+    assert find_prediction(tmp_path, "study_2") == tmp_path / "study_2.nii.gz"
+    with pytest.raises(UserError, match=r"study_1\.nii and .*study_1\.nii\.gz: two files"):
+        find_prediction(tmp_path, "study_1")

@@ -1,17 +1,19 @@
 import gzip
 import itertools
 import logging
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from lesionbench.data.volume import (
     PLANES,
     Grid,
     Volume,
-    check_same_grid,
     from_slices,
+    match_grid,
     read_ct,
     read_header,
     read_mask,
@@ -129,10 +131,28 @@ def flattened(header):
     header["srow_z"] = 0
 
 
+def claiming(*shape):
+    def edit(header):
+        header["dim"][: len(shape) + 1] = len(shape), *shape
+
+    return edit
+
+
+def starting_at(offset):
+    return lambda header: header.__setitem__("vox_offset", offset)
+
+
+def scaled_by(slope, inter=0):
+    return lambda header: header.set_slope_inter(slope, inter)
+
+
 BROKEN = {
     "missing": (lambda path: None, "no such file"),
     "empty": (lambda path: path.write_bytes(b""), "cannot be read as NIfTI"),
-    "not gzip": (lambda path: path.write_bytes(b"DICM" * 500), "cannot be read as NIfTI"),
+    "not gzip": (lambda path: path.write_bytes(b"NRRD" * 500), "cannot be read as NIfTI"),
+    "DICOM": (lambda path: path.write_bytes(bytes(128) + b"DICM" * 500), "a DICOM file. A NIfTI file is expected"),
+    "folder": (lambda path: path.mkdir(), r"this is a folder\. A NIfTI file is expected \(.nii.gz or .nii\)"),
+    "link to nowhere": (lambda path: path.symlink_to("nowhere"), "a link to nowhere"),
     "not NIfTI": (lambda path: path.write_bytes(gzip.compress(b"DICM" * 500)), "cannot be read as NIfTI"),
     "truncated": (lambda path: truncated(path, 0.5), "truncated"),
     "truncated header": (lambda path: truncated(path, 0.005), "truncated"),
@@ -142,6 +162,24 @@ BROKEN = {
     "infinite": (lambda path: save(path, np.full((2, 2, 2), np.inf)), "8 voxels are NaN or infinite"),
     "complex": (lambda path: save(path, some_hu().astype(np.complex64)), "complex64"),
     "singular": (lambda path: save(path, some_hu(), edit=flattened), "affine is singular"),
+    "huge": (lambda path: save(path, some_hu(), edit=claiming(32767, 32767, 32767)), "32767×32767×32767 voxels, 70,36"),
+    "one slice more": (lambda path: save(path, some_hu(), edit=claiming(4, 5, 7)), "claims 4×5×7 voxels, 632 bytes"),
+    "negative": (lambda path: save(path, some_hu(), edit=claiming(4, -5, 6)), "claims 4×-5×6 voxels"),
+    "no voxels": (lambda path: save(path, some_hu(), edit=claiming(4, 0, 6)), "claims 4×0×6 voxels"),
+    "no axes": (lambda path: save(path, some_hu(), edit=claiming()), "claims 0 voxels"),
+    "voxels far off": (lambda path: save(path, some_hu(), edit=starting_at(1e6)), "1,000,240 bytes .* holds less"),
+    "voxels nowhere": (lambda path: save(path, some_hu(), edit=starting_at(np.inf)), "cannot be read as NIfTI"),
+    "voxels further": (lambda path: save(path, some_hu(), edit=starting_at(1e38)), "holds less"),
+    "huge scale": (
+        lambda path: save(path, some_hu() | 1, edit=scaled_by(1e38)),
+        "too large for 32-bit .* scl_slope, 1e",
+    ),
+    "huge offset": (
+        lambda path: save(path, np.full((2, 2, 2), 3e38), edit=scaled_by(1, 3e38)),
+        "8 voxels are too large for 32-bit numbers, the first",
+    ),
+    "overflow": (lambda path: save(path, np.full((2, 2, 2), 1e300), edit=scaled_by(1e38)), "8 voxels are NaN or inf"),
+    "float64": (lambda path: save(path, np.full((2, 2, 2), -4e38)), "8 voxels are too large for 32-bit numbers, the"),
 }
 
 
@@ -168,10 +206,86 @@ def test_other_formats_are_named(tmp_path):
         read_ct(tmp_path / "ct.mgz")
 
 
-def test_the_header_is_read_without_the_voxels(tmp_path):
-    truncated(tmp_path / "ct.nii.gz", 0.5)
-    shape, affine = read_header(tmp_path / "ct.nii.gz")
+def test_damage_is_found_where_the_header_is_whole(tmp_path):
+    path = save(tmp_path / "ct.nii.gz", some_hu((20, 20, 20)))
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 50] = bytes(50)
+    path.write_bytes(raw)
+    shape, affine = read_header(path)
     assert shape == (20, 20, 20) and affine == pytest.approx(LAS)
+    with pytest.raises(UserError, match="damaged"):
+        read_ct(path)
+
+
+HEADER_FAULTS = ["huge", "one slice more", "negative", "no axes", "voxels far off", "truncated", "folder", "DICOM"]
+
+
+@pytest.mark.parametrize("fault", HEADER_FAULTS)
+def test_the_header_alone_tells_of_voxels_that_are_not_there(tmp_path, fault):
+    make, message = BROKEN[fault]
+    make(tmp_path / "ct.nii.gz")
+    with pytest.raises(UserError, match=message):
+        read_header(tmp_path / "ct.nii.gz")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("read", [read_header, read_ct])
+def test_nothing_is_allocated_for_a_claim_that_the_file_cannot_hold(tmp_path, suffix, read):
+    path = save(tmp_path / "ct.nii.gz", some_hu((50, 50, 50)), edit=claiming(500, 500, 100))
+    if suffix == ".nii":
+        (tmp_path / "ct.nii").write_bytes(gzip.decompress(path.read_bytes()))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"500×500×100 voxels, 50,000,352 bytes .* holds less"):
+        read(tmp_path / f"ct{suffix}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+def test_an_empty_mask_is_read_however_well_it_packs(tmp_path):
+    path = save(tmp_path / "mask.nii.gz", np.zeros((256, 256, 256), np.uint8))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 9))
+    assert path.stat().st_size < 256**3 / 1000
+    assert read_header(path).shape == (256, 256, 256)
+    assert not read_mask(path).data.any()
+
+
+@pytest.mark.parametrize("change", ["two parts", "bytes to spare", "zeros after the end"])
+def test_a_file_that_gzip_packed_in_another_way_is_read(tmp_path, change):
+    hu = some_hu()
+    path = save(tmp_path / "ct.nii.gz", hu)
+    raw = gzip.decompress(path.read_bytes())
+    path.write_bytes(
+        {
+            "two parts": gzip.compress(raw[:400]) + gzip.compress(raw[400:]),
+            "bytes to spare": gzip.compress(raw + b"more"),
+            "zeros after the end": gzip.compress(raw) + bytes(512),
+        }[change]
+    )
+    assert read_header(path).shape == hu.shape and (read_ct(path).data == hu).all()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".NII", ".Nii", ".nii.gz", ".NII.GZ", ".nii.GZ", ".Nii.Gz"])
+def test_a_suffix_may_be_in_any_case_of_letters(tmp_path, suffix):
+    hu = some_hu()
+    write_mask(tmp_path / f"mask{suffix}", hu > 0, LAS)
+    save(tmp_path / ("ct.nii.gz" if suffix.lower().endswith("gz") else "ct.nii"), hu).rename(tmp_path / f"ct{suffix}")
+    assert (read_ct(tmp_path / f"ct{suffix}").data == hu).all()
+    assert (read_mask(tmp_path / f"mask{suffix}").data == (hu > 0)).all()
+    assert {path.name for path in tmp_path.iterdir()} == {f"ct{suffix}", f"mask{suffix}"}
+
+
+def test_nifti_2_is_read(tmp_path):
+    nib.save(nib.Nifti2Image(some_hu(), LAS), tmp_path / "ct.nii.gz")
+    assert (read_ct(tmp_path / "ct.nii.gz").data == some_hu()).all()
+
+
+def test_a_folder_of_dicom_slices_is_called_so(tmp_path):
+    (tmp_path / "1.dcm").touch()
+    (tmp_path / "IM0002").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"this is a folder with 2 DICOM files.*NIfTI.*dcm2niix"):
+        read_ct(tmp_path)
 
 
 def test_a_header_without_orientation_is_warned_about(tmp_path, caplog):
@@ -218,25 +332,68 @@ def test_other_labels_are_an_error_that_lists_them(tmp_path, labels, shown):
         read_mask(path)
 
 
-def test_grids_within_the_tolerance_are_the_same():
-    check_same_grid("study_0255", Grid((4, 5, 6), LAS), Volume(some_hu(), LAS + 9e-4))
+def match(shape, affine, of=(4, 5, 6), **options):
+    return match_grid("study_0255", Grid(of, LAS), Volume(np.zeros(shape, np.uint8), affine), **options)
+
+
+def test_grids_within_the_tolerance_are_the_same(caplog):
+    mask = Volume(some_hu() > 0, LAS + 9e-4)
+    assert match_grid("study_0255", Volume(some_hu(), LAS), mask) is mask
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("tilt", [0, 20, 45])
+def test_a_mask_with_its_axes_in_any_order_comes_to_the_grid_of_its_ct(tilt, caplog):
+    affine = make_affine("LAS", tilt)
+    mask = np.random.default_rng(0).integers(0, 2, (3, 4, 5), dtype=np.uint8)
+    for order, flips in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
+        change = np.array(list(zip(order, flips, strict=True)))
+        other = Volume(apply_orientation(mask, change), affine @ inv_ornt_aff(change, mask.shape))
+        back = match_grid("study_0255", Grid(mask.shape, affine), other)
+        assert (back.data == mask).all() and back.affine == pytest.approx(affine, abs=1e-9)
+    assert not caplog.records
 
 
 def test_other_shapes_are_named():
     with pytest.raises(UserError, match=r"study_0255: CT and mask .* 4×5×6 and 4×5×7"):
-        check_same_grid("study_0255", Grid((4, 5, 6), LAS), Grid((4, 5, 7), LAS))
+        match((4, 5, 7), LAS)
+    swapped = LAS[:, [0, 2, 1, 3]]
+    assert match((4, 6, 5), swapped).data.shape == (4, 5, 6)
+    with pytest.raises(UserError, match=r"4×5×6 and 4×6×5"):
+        match((4, 5, 6), swapped)
 
 
 def test_the_largest_distance_between_grids_is_told():
     shifted = LAS.copy()
     shifted[:3, 3] += 0, 3, 4
     with pytest.raises(UserError, match=r"study_0255: reference and prediction .* up to 5 mm apart"):
-        check_same_grid("study_0255", Grid((4, 5, 6), LAS), Grid((4, 5, 6), shifted), names=("reference", "prediction"))
-    with pytest.raises(UserError, match=r"up to 0.3 mm apart"):
-        check_same_grid("study_0255", Grid((4, 5, 6), LAS), Grid((4, 5, 6), LAS + 0.3 * np.eye(4, k=3)))
+        match((4, 5, 6), shifted, names=("reference", "prediction"))
     flipped = LAS @ np.diag([-1.0, 1, 1, 1])
-    with pytest.raises(UserError, match=r"\(LAS and RAS\).* up to 4.8 mm apart"):
-        check_same_grid("study_0255", Grid((4, 5, 6), LAS), Grid((4, 5, 6), flipped))
+    with pytest.raises(UserError, match=r"\(LAS and RAS\).* up to 2.4 mm apart"):
+        match((4, 5, 6), flipped)
+
+
+@pytest.mark.parametrize(("shift", "fits"), [((0.39, 0, 0), True), ((0.41, 0, 0), False), ((0.39, -0.39, 3.9), True)])
+def test_a_grid_less_than_half_a_voxel_away_is_taken_with_a_warning(caplog, shift, fits):
+    shifted = LAS.copy()
+    shifted[:3, 3] += shift
+    distance = f"{np.linalg.norm(shift):.4g} mm apart"
+    if fits:
+        assert (match((4, 5, 6), shifted).affine == LAS).all()
+        assert distance in caplog.text and "study_0255: CT and mask lie" in caplog.text
+    else:
+        with pytest.raises(UserError, match=distance):
+            match((4, 5, 6), shifted)
+
+
+def test_every_corner_counts_and_so_does_the_thickness_of_a_single_slice():
+    # From the first voxel's centre to the far corner it is 9.5 voxels.
+    assert (match((10, 5, 6), LAS @ np.diag([1.052, 1, 1, 1]), of=(10, 5, 6)).affine == LAS).all()
+    with pytest.raises(UserError, match=r"up to 0\.4028 mm apart"):
+        match((10, 5, 6), LAS @ np.diag([1.053, 1, 1, 1]), of=(10, 5, 6))
+    thick = LAS @ np.diag([1, 1, 3.0, 1])
+    with pytest.raises(UserError, match="up to 8 mm apart"):
+        match((4, 5, 1), thick, of=(4, 5, 1))
 
 
 @pytest.mark.parametrize("orientation", ["LAS", "PSR"])

@@ -258,6 +258,17 @@ def test_tables_have_a_row_a_study_and_a_row_a_slice(tmp_path):
     assert list(slices.columns) == ["study", "slice", "reference_voxels", "predicted_voxels", "dice"]
 
 
+def test_a_prediction_whose_axes_run_the_other_way_scores_the_same(tmp_path):
+    a, b = random_masks(0, (4, 5, 6))
+    turn = np.array([[1, -1], [2, 1], [0, -1]])
+    references = [write_study(tmp_path, "straight", a, b)]
+    turned = apply_orientation(b, turn), AFFINE @ inv_ornt_aff(turn, b.shape)
+    references.append(write_study(tmp_path, "turned", a, *turned))
+    for table in evaluate(["straight", "turned"], references, tmp_path / "predictions", "axial", EVALUATION):
+        straight, other = (rows.drop(columns="study").to_numpy() for _, rows in table.groupby("study"))
+        np.testing.assert_array_equal(straight, other)
+
+
 def test_all_unusable_predictions_are_told_at_once(tmp_path):
     a, b = random_masks(0)
     references = [

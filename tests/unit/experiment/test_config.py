@@ -94,7 +94,21 @@ def test_the_order_of_keys_does_not_matter():
             {"unet": {"predictions": "masks", "encoder": "vgg19"}},
             ["models.unet", "encoder would have no effect", "predictions: masks"],
         ),
-        ("models", {"unet": {"architecture": "Unet"}}, ["models.unet", "encoder: resnet34"]),
+        ("models", {"unet": {"architecture": "Unet"}}, ["models.unet.encoder: Unet needs", "encoder: resnet34"]),
+        (
+            "models",
+            {"unet": {"architecture": "classic-unet", "encoder_weights": "imagenet"}},
+            ["models.unet.encoder: classic-unet has an encoder of its own", "Remove"],
+        ),
+        (
+            "models",
+            {"unet": {"architecture": "unetpluplus", "encoder": "resnet"}},
+            [
+                "models.unet.architecture: unetpluplus is unknown",
+                "architecture: UnetPlusPlus",
+                "models.unet.encoder: resnet is",
+            ],
+        ),
         (
             "models",
             {"unet": {"architecture": "classic-unet", "training": {"loss": "l2"}}},

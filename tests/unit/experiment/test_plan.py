@@ -41,7 +41,7 @@ def test_encoder_weights_and_labels():
 def test_masks_without_ct_are_named(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
-    with pytest.raises(UserError, match=r"study_0255.*no CT"):
+    with pytest.raises(UserError, match=r"study_0255.*no CT.*STUDY\.nii\.gz or STUDY\.nii"):
         plan_experiment(config(dataset={"root": str(tmp_path)}))
 
 
@@ -86,6 +86,15 @@ def test_masks_from_elsewhere_stand_among_trained_models(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("suffix", [".nii", "_mask.NII.GZ"])
+def test_masks_from_elsewhere_may_have_any_suffix_that_is_read(tmp_path, suffix):
+    other = with_masks(tmp_path / "other", [f"study_{number:04d}" for number in range(1, 13)], suffix)
+    experiment = plan_experiment(config(models={**MODELS, "other": {"predictions": other}}, compare=["other"]))
+    assert experiment.masks_from_elsewhere("other", 0) == [
+        f"{other}/{study}{suffix}" for study in experiment.folds[0].test
+    ]
+
+
 def test_a_missing_mask_is_named_with_its_model_and_path(tmp_path):
     first, second = plan_experiment(config()).folds[0].test
     other = with_masks(tmp_path / "other", [first])
@@ -93,7 +102,7 @@ def test_a_missing_mask_is_named_with_its_model_and_path(tmp_path):
         plan_experiment(config(models={**MODELS, "other": {"predictions": other}}, compare=["a", "other"]))
     said = str(error.value)
     assert said.startswith(f"models.other.predictions: 1 of 2 test studies have no mask there ({second})")
-    assert f"{other}/{second}.nii.gz" in said
+    assert f"{other}/{second}.nii.gz" in said and ".nii.gz or .nii" in said
 
 
 def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):

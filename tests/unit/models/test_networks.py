@@ -5,7 +5,8 @@ from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders import get_encoder
 
 from lesionbench.errors import UserError
-from lesionbench.models.networks import ARCHITECTURES, CLASSIC_UNET, build_model, model_stride, parameter_count
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.networks import ARCHITECTURES, CLASSIC_UNET, build_network
 from lesionbench.models.unet import ClassicUNet
 
 PAPER = {
@@ -17,6 +18,11 @@ PAPER = {
 SMALL = {"architecture": "Unet", "encoder": "resnet18"}
 
 
+def build(model, weights=None):
+    """The module of a model's settings."""
+    return build_network(ModelEntry.of(model), weights).module
+
+
 def save_encoder(path, name, **others):
     """Write random three-channel weights as smp's host would serve them; return their path."""
     torch.manual_seed(0)
@@ -26,8 +32,8 @@ def save_encoder(path, name, **others):
 
 @pytest.mark.parametrize(("model", "parameters"), PAPER.values(), ids=PAPER)
 def test_the_models_of_the_paper_learn_from_one_slice(model, parameters):
-    network = build_model(model)
-    assert parameter_count(network) == parameters
+    network = build(model)
+    assert build_network(ModelEntry.of(model)).parameters == parameters
     image = torch.rand(1, 1, 64, 32)  # at 32 × 32 the deepest features are one pixel, too few for batch normalisation
     logits = network(image)
     assert logits.shape == image.shape and logits.dtype == torch.float32
@@ -38,7 +44,7 @@ def test_the_models_of_the_paper_learn_from_one_slice(model, parameters):
 def test_the_same_seed_gives_the_same_network():
     def state():
         torch.manual_seed(3)
-        return build_model(SMALL).state_dict()
+        return build(SMALL).state_dict()
 
     one, other = state(), state()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -47,8 +53,8 @@ def test_the_same_seed_gives_the_same_network():
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - {CLASSIC_UNET, "DPT"}))
 def test_the_stride_is_that_of_the_network(architecture):
     model = {"architecture": architecture, "encoder": "resnet18"}
-    network = build_model(model).eval()
-    stride = model_stride(model)
+    built = build_network(ModelEntry.of(model))
+    network, stride = built.module.eval(), built.stride
     assert stride == network.encoder.output_stride
     assert network(torch.zeros(1, 1, 128 + stride, 128)).shape == (1, 1, 128 + stride, 128)
 
@@ -63,19 +69,19 @@ def test_the_stride_is_that_of_the_network(architecture):
     ],
 )
 def test_slices_of_one_stride_pass(model, stride):
-    assert model_stride(model) == stride
-    assert build_model(model).eval()(torch.zeros(1, 1, stride, 3 * stride)).shape == (1, 1, stride, 3 * stride)
+    assert build_network(ModelEntry.of(model)).stride == stride
+    assert build(model).eval()(torch.zeros(1, 1, stride, 3 * stride)).shape == (1, 1, stride, 3 * stride)
 
 
 def test_options_reach_the_constructor():
-    assert build_model({"architecture": CLASSIC_UNET, "options": {"width": 2}}).head.in_channels == 2
-    network = build_model(SMALL | {"options": {"decoder_channels": [64, 32, 16, 8, 4]}})
+    assert build({"architecture": CLASSIC_UNET, "options": {"width": 2}}).head.in_channels == 2
+    network = build(SMALL | {"options": {"decoder_channels": [64, 32, 16, 8, 4]}})
     assert network.segmentation_head[0].in_channels == 4
 
 
 def test_encoders_of_timm_take_further_options():
     model = {"architecture": "Unet", "encoder": "tu-resnet10t.c3_in1k", "options": {"drop_path_rate": 0.1}}
-    assert build_model(model).eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
+    assert build(model).eval()(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
 
 
 @pytest.mark.parametrize("name", ["resnet34", "mobilenet_v2", "mobileone_s0", "densenet121"])
@@ -83,7 +89,7 @@ def test_the_encoder_gets_the_tensors_that_smp_makes_of_imagenet(name, tmp_path,
     path = save_encoder(tmp_path / "weights.safetensors", name)
     monkeypatch.setattr(smp.encoders, "hf_hub_download", lambda *_, **__: path)
     expected = get_encoder(name, in_channels=1, weights="imagenet").state_dict()
-    ours = build_model({"architecture": "Unet", "encoder": name}, path).encoder.state_dict()
+    ours = build({"architecture": "Unet", "encoder": name}, path).encoder.state_dict()
     assert ours.keys() == expected.keys()
     for key, value in expected.items():
         torch.testing.assert_close(ours[key], value, rtol=0, atol=0, msg=key)
@@ -91,7 +97,7 @@ def test_the_encoder_gets_the_tensors_that_smp_makes_of_imagenet(name, tmp_path,
 
 def test_a_grey_slice_has_the_features_of_its_colour_image(test_weights):
     model = {"architecture": "Unet", "encoder": "mobilenet_v2"}
-    ours = build_model(model, test_weights).encoder.eval()
+    ours = build(model, test_weights).encoder.eval()
     colour = get_encoder("mobilenet_v2", weights=None).eval()
     colour.load_state_dict(load_file(test_weights))
     image = torch.rand(1, 1, 64, 64) * 2 - 1
@@ -101,7 +107,7 @@ def test_a_grey_slice_has_the_features_of_its_colour_image(test_weights):
 
 def test_an_encoder_of_timm_loads_its_own_layout(tmp_path):
     path = save_encoder(tmp_path / "weights.safetensors", "tu-resnet10t")
-    network = build_model({"architecture": "Unet", "encoder": "tu-resnet10t"}, path)
+    network = build({"architecture": "Unet", "encoder": "tu-resnet10t"}, path)
     expected = load_file(path)["model.conv1.0.weight"].sum(1, keepdim=True)
     assert torch.equal(network.encoder.state_dict()["model.conv1.0.weight"], expected)
 
@@ -109,7 +115,7 @@ def test_an_encoder_of_timm_loads_its_own_layout(tmp_path):
 def test_the_classifier_in_a_file_is_left_out(tmp_path):
     head = {"fc.weight": torch.zeros(2, 2), "last_linear.bias": torch.zeros(2), "classifier.0.weight": torch.zeros(2)}
     path = save_encoder(tmp_path / "weights.safetensors", "resnet18", **head)
-    network = build_model(SMALL, path)
+    network = build(SMALL, path)
     assert torch.equal(network.encoder.layer1[0].conv1.weight, load_file(path)["layer1.0.conv1.weight"])
 
 
@@ -127,28 +133,28 @@ def test_weights_that_do_not_fit_are_refused(change, told, tmp_path):
     change(state)
     save_file(state, tmp_path / "odd.safetensors")
     with pytest.raises(UserError, match=rf"odd\.safetensors does not fit encoder resnet18: .*{told}"):
-        build_model(SMALL, tmp_path / "odd.safetensors")
+        build(SMALL, tmp_path / "odd.safetensors")
 
 
 def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
     path = tmp_path / "pointer.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(UserError, match=r"pointer\.safetensors cannot be read .*null to train from scratch"):
-        build_model(SMALL, path)
+        build(SMALL, path)
     with pytest.raises(UserError, match=r"absent\.safetensors cannot be read"):
-        build_model(SMALL, tmp_path / "absent.safetensors")
+        build(SMALL, tmp_path / "absent.safetensors")
 
 
 @pytest.mark.parametrize(
     ("model", "told"),
     [
         ({"architecture": "UNet", "encoder": "resnet18"}, "UNet is unknown.*classic-unet, Unet, UnetPlusPlus"),
-        (SMALL | {"encoder": "resnet43"}, "resnet43 is unknown. Did you mean.*resnet34"),
+        (SMALL | {"encoder": "resnet43"}, "encoder: resnet43 is unknown. Did you mean.*resnet34"),
         (SMALL | {"encoder": "tu-resnet19"}, "tu-resnet19 is unknown. Did you mean.*tu-resnet"),
         ({"architecture": "Unet"}, "Unet needs an encoder"),
         ({"architecture": CLASSIC_UNET, "encoder": "resnet18"}, "Remove `encoder`"),
-        (SMALL | {"options": {"decoder_chanels": [1]}}, "takes no decoder_chanels. It takes .*decoder_channels"),
-        (SMALL | {"options": {"activation": "sigmoid"}}, "takes no activation"),
+        (SMALL | {"options": {"decoder_chanels": [1]}}, "Unet takes no decoder_chanels. Did you mean decoder_channels"),
+        (SMALL | {"options": {"activation": "sigmoid"}}, "activation is set by the workflow"),
         (
             SMALL | {"options": {"decoder_channels": [8, 4]}},
             "Unet with encoder resnet18 with options .*cannot be built",
@@ -161,13 +167,13 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
 )
 def test_a_wrong_entry_is_refused(model, told):
     with pytest.raises(UserError, match=told):
-        build_model(model)
+        build(model)
 
 
 def test_classic_unet_takes_no_encoder_weights(tmp_path):
     with pytest.raises(UserError, match="Remove `encoder` and `encoder_weights`"):
-        build_model({"architecture": CLASSIC_UNET}, tmp_path / "weights.safetensors")
+        build({"architecture": CLASSIC_UNET}, tmp_path / "weights.safetensors")
 
 
 def test_the_classic_unet_is_the_papers():
-    assert isinstance(build_model({"architecture": CLASSIC_UNET}), ClassicUNet)
+    assert isinstance(build({"architecture": CLASSIC_UNET}), ClassicUNet)

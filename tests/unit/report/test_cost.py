@@ -1,18 +1,20 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from lesionbench.models.networks import build_model
-from lesionbench.report.cost import cost_table, gmacs, slice_size
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.networks import build_network
+from lesionbench.report.cost import cost_table, gmacs
 from tiny import write_stack
 
-SMALL = {"architecture": "classic-unet", "options": {"width": 2}}
-MOBILE = {"architecture": "Unet", "encoder": "mobilenet_v2"}
+SMALL = ModelEntry("classic-unet", options={"width": 2})
+MOBILE = ModelEntry("Unet", "mobilenet_v2")
 
 
 def counted_by_layer(network, height, width):
@@ -35,14 +37,17 @@ def counted_by_layer(network, height, width):
 
 @pytest.mark.parametrize("model", [SMALL, MOBILE], ids=["classic-unet", "mobilenet_v2"])
 def test_gmacs_are_those_of_all_convolutions(model):
-    assert gmacs(model, 32, 64) == pytest.approx(counted_by_layer(build_model(model), 32, 64) / 1e9)
-    assert gmacs(model, 64, 64) == pytest.approx(2 * gmacs(model, 32, 64))
+    expected = counted_by_layer(build_network(model).module, 32, 64) / 1e9
+    assert gmacs(build_network(model), 32, 64) == pytest.approx(expected)
+    assert gmacs(build_network(model), 64, 64) == pytest.approx(2 * expected)
 
 
 def test_the_largest_slice_is_padded_as_the_model_needs_it(tmp_path):
+    records, predictions = write_runs(tmp_path, [(SMALL, 1, 1, [1]), (MOBILE, 1, 1, [1])], {"type": "cpu"})
     stacks = [write_stack(tmp_path, 1, (40, 32, 5)), write_stack(tmp_path, 2, (20, 65, 4))]
-    assert slice_size(stacks, SMALL) == (80, 48)
-    assert slice_size(stacks, MOBILE) == (96, 64)
+    runs, labels = [["small", 0, 0], ["mobile", 0, 0]], {"small": "Small", "mobile": "Mobile"}
+    sizes = cost_table(records, predictions, stacks, runs, labels).data[["slice_height", "slice_width"]]
+    assert sizes.to_numpy().tolist() == [[80, 48], [96, 64]]
 
 
 def write_runs(folder, runs, device):
@@ -51,9 +56,9 @@ def write_runs(folder, runs, device):
     for number, (model, seconds, epochs, studies) in enumerate(runs):
         run = folder / str(number)
         run.mkdir()
-        record = {"model": model, "parameters": 1000, "seconds": seconds, "epochs": epochs, "device": device}
+        record = {"model": asdict(model), "training": {}, "preprocessing": {}, "seconds": seconds}
         records.append(run / "run.json")
-        records[-1].write_text(json.dumps(record | {"peak_host_memory_bytes": 3e9}))
+        records[-1].write_text(json.dumps(record | {"epochs": epochs, "device": device, "peak_host_memory_bytes": 3e9}))
         times = pd.DataFrame({"study": [f"study_{study:04d}" for study in range(len(studies))], "seconds": studies})
         times.to_csv(run / "seconds.csv", index=False)
         predictions.append(run)
@@ -70,7 +75,7 @@ def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_cou
     table = cost_table(records, predictions, stacks, names, labels)
     small = table.data.set_index("model").loc["small"]
     assert [small["training_seconds"], small["epochs"], small["seconds_per_study"]] == [15, 4.5, 1.5]
-    assert small["gmacs"] == gmacs(SMALL, 32, 32)
+    assert small["gmacs"] == gmacs(build_network(SMALL), 32, 32)
     assert table.shown["Model"].tolist() == ["Small", "Mobile"]
     assert table.shown["GPU memory (GB)"].tolist() == ["2.0", "2.0"]
     assert "A GPU" in table.notes[1]

@@ -13,9 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import save_stack, stack_slices
 from lesionbench.data.volume import Volume, to_slices, write_mask
 from lesionbench.errors import UserError
+from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import limits_of_agreement, rank_distribution
 from lesionbench.report.charts import class_pie, learning_curves
 from lesionbench.report.comparison import make_tables
@@ -131,16 +133,45 @@ def test_the_pie_gives_counts_and_shares():
     assert "n = 1,110 studies" in written
 
 
+def charts_of(labels, studies):
+    tables = tables_of(labels, studies)
+    return [
+        learning_curves(histories_of(labels, seeds=2), labels),
+        dice_by_model(tables["comparison"], tables["per_study"].set_index("study")),
+        pairwise_differences(tables["pairwise"]),
+        dice_readings(tables["readings"]),
+        rank_stability(ranks_of(labels, studies), labels),
+        volume_agreement(*volumes_of(labels, studies), labels),
+        dice_by_cost(tables["comparison"], costs_of(labels)),
+    ]
+
+
 @pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, MANY], ids=len)
 def test_charts_are_legible_for_any_number_of_models(labels):
-    tables = tables_of(labels, studies=12)
-    assert_legible(learning_curves(histories_of(labels, seeds=2), labels))
-    assert_legible(dice_by_model(tables["comparison"], tables["per_study"].set_index("study")))
-    assert_legible(pairwise_differences(tables["pairwise"]))
-    assert_legible(dice_readings(tables["readings"]))
-    assert_legible(rank_stability(ranks_of(labels, 12), labels))
-    assert_legible(volume_agreement(*volumes_of(labels, 12), labels))
-    assert_legible(dice_by_cost(tables["comparison"], costs_of(labels)))
+    for figure in charts_of(labels, studies=12):
+        assert_legible(figure)
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_any_text_is_a_label(models):
+    strange = "_U-Net at $5 {cost} for a_b^c & 10 % of <b>, $x$ and \\frac"
+    labels = {"long": strange + 20 * " and more", "unet": strange}
+    for figure in charts_of(dict(list(labels.items())[:models]), studies=20):
+        assert_legible(figure)
+        written = [item for item, _ in texts(figure)]
+        words = " ".join(item.get_text().replace("\n", " ") for item in written)
+        assert "$5 {cost}" in words or "One model:" in words
+        boxes = [box for item, box in texts(figure) if "U-Net" in item.get_text()]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        assert not any(item.get_parse_math() for item in written)
+
+
+def test_charts_of_scores_have_the_same_bytes_each_time(tmp_path):
+    for number in range(2):
+        for position, figure in enumerate(charts_of(LABELS, studies=20)):
+            save_figure(figure, [tmp_path / f"{number}_{position}.svg"])
+    for path in tmp_path.glob("0_*.svg"):
+        assert path.read_bytes() == (tmp_path / path.name.replace("0_", "1_")).read_bytes()
 
 
 def test_labels_are_drawn_as_they_are():
@@ -166,10 +197,17 @@ def test_charts_stand_two_studies_without_an_interval():
 def test_ranks_are_written_as_shares_and_small_ones_left_out():
     ranks = pd.DataFrame([[0.996, 0.004], [0.004, 0.996]], index=list(LABELS), columns=[1, 2])
     figure = rank_stability(ranks, LABELS)
-    cells = [item.get_text() for item in figure.axes[0].texts]
+    cells = [item.get_text() for item in figure.axes[0].texts if item.get_text()]
     assert cells == ["100", "100"]
     models = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert models == list(LABELS.values()) and figure.axes[0].yaxis_inverted()
+
+
+def test_the_model_of_the_best_mean_rank_comes_first():
+    ranks = pd.DataFrame([[0.1, 0.2, 0.7], [0.6, 0.4, 0.0], [0.3, 0.4, 0.3]], index=list("abc"), columns=[1, 2, 3])
+    figure = rank_stability(ranks, {"a": "A", "b": "B", "c": "C"})
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["B", "C", "A"]
+    assert [item.get_text() for item in figure.axes[0].texts] == ["60", "40", "", "30", "40", "30", "10", "20", "70"]
 
 
 def test_volumes_show_every_study_with_mean_difference_and_limits():
@@ -203,17 +241,34 @@ def test_cost_shows_only_models_whose_cost_is_known():
 
 
 def test_the_best_epoch_is_the_one_of_lowest_validation_loss():
-    upper, lower = learning_curves(histories_of({"unet": 1}), {"unet": "U-Net"}).axes
-    dots = [
-        [line.get_xydata()[0].tolist() for line in axes.lines if line.get_marker() == "o"] for axes in (upper, lower)
-    ]
-    assert dots == [[[5, 0]], [[5, 0.8]]]
+    axes = learning_curves(histories_of({"unet": 1}), {"unet": "U-Net"}).axes
+    dots = [[line.get_xydata()[0].tolist() for line in panel.lines if line.get_marker() == "o"] for panel in axes]
+    assert dots == [[], [[5, 0]], [[5, 0.8]]]
+
+
+def test_each_loss_has_a_panel_of_its_own_that_says_what_it_is():
+    histories = histories_of(LABELS, seeds=2).assign(train_loss=7.0)
+    figure = learning_curves(histories, LABELS)
+    columns = ("train_loss", "validation_loss", "validation_dice")
+    for panels, column in zip(np.reshape(figure.axes, (3, 2)), columns, strict=True):
+        for axes, model in zip(panels, LABELS, strict=True):
+            drawn = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() != "o"]
+            runs = histories[histories["model"] == model].groupby("seed")[column]
+            assert drawn == [values.tolist() for _, values in runs]
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == ["Training loss", "Validation loss", "Validation Dice"]
+    written = " ".join(item.get_text() for item, _ in texts(figure))
+    assert "mean over batches" in written and "early stopping judges by the validation loss" in written
+
+
+def test_a_validation_dice_that_is_undefined_leaves_its_panel_empty():
+    histories = histories_of(LABELS).assign(validation_dice=np.nan)
+    assert_legible(learning_curves(histories, LABELS))
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 100])
 def test_epochs_are_whole_numbers(epochs):
     histories = pd.concat([histories_of({"unet": 1})] * 9).assign(epoch=lambda table: np.arange(len(table)) + 1)
-    lower = learning_curves(histories[:epochs], {"unet": "U-Net"}).axes[1]
+    lower = learning_curves(histories[:epochs], {"unet": "U-Net"}).axes[2]
     low, high = lower.get_xlim()
     assert all(len(line.get_xdata()) > 1 or line.get_marker() != "" for line in lower.lines)
     ticks = [tick for tick in lower.get_xticks() if low <= tick <= high]
@@ -226,6 +281,24 @@ def test_every_study_is_a_line_through_all_models():
     axes = dice_by_model(tables["comparison"], dice).axes[0]
     lines = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == len(LABELS)]
     assert sorted(line.get_xdata()[0] for line in lines) == pytest.approx(sorted(dice["unet"]))
+
+
+def test_many_studies_are_dots_on_a_shape_without_lines():
+    tables = tables_of(LABELS, studies=30)
+    dice = tables["per_study"].set_index("study").assign(unet=0.5, unet_mobilenet_v2=np.nan)
+    dice.iloc[0, 1] = 0.7
+    axes = dice_by_model(tables["comparison"], dice).axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()) == len(LABELS)]
+    assert len(dots) == 30 and not any(line.get_linewidth() for line in dots)
+    assert len(dice_by_model(tables["comparison"], tables["per_study"].set_index("study")).axes[0].collections) >= 2
+
+
+def test_one_model_has_a_mark_for_each_reading():
+    readings = tables_of(LABELS, studies=7)["readings"]
+    axes = dice_readings(readings).axes[0]
+    drawn = [line.get_xdata().tolist() for line in axes.lines]
+    assert drawn == [readings[reading].tolist() for reading in READINGS]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(LABELS.values())
 
 
 def test_many_pairs_are_cut_down_to_those_of_the_highest_mean():
@@ -303,7 +376,7 @@ def predicted(request, tmp_path):
         reference[4:12, 6:14, 2:10] = 1
         prediction[6:14, 6:14, 2:10] = 1
         ct = Volume(np.full(reference.shape, -800, np.int16), affine)
-        stack = stack_slices(study, ct, Volume(reference, affine), request.param, (-1000, 1000))
+        stack = stack_slices(study, ct, Volume(reference, affine), Preprocessing(request.param))
         save_stack(stack, tmp_path / f"{study}.npz")
         write_mask(tmp_path / "unet" / f"{study}.nii.gz", prediction, affine)
         for index, (a, b) in enumerate(zip(stack.mask, to_slices(prediction, affine, request.param), strict=True)):

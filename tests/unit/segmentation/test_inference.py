@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 
 import nibabel as nib
 import numpy as np
@@ -8,12 +9,15 @@ from safetensors.torch import load_file, save_file
 
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
+from lesionbench.models.networks import Network
 from lesionbench.segmentation.inference import Predictor, load_run, predict_stack, segment, write_prediction
+from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
-from tiny import AFFINE, MODEL, PREPROCESSING, TRAINING, make_study, write_stack
+from lesionbench.training.record import Record
+from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE, by_study, make_study, write_stack
 
 CPU = torch.device("cpu")
-RECORD = {"model": MODEL, "training": TRAINING, "preprocessing": PREPROCESSING}
+RECORD = Record(MODEL, RECIPE, PREPROCESSING, {})
 
 
 class Bright(torch.nn.Module):
@@ -24,12 +28,16 @@ class Bright(torch.nn.Module):
         return image * 1000
 
 
+BRIGHT = Network(Bright(), stride=16)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished training and its validation study."""
     folder = tmp_path_factory.mktemp("run")
     stacks = [write_stack(folder, 1), write_stack(folder, 2)]
-    train(stacks[:1], stacks[1:], folder, model=MODEL, training=TRAINING, preprocessing=PREPROCESSING, threads=1)
+    data = FoldData(by_study(stacks[:1]), by_study(stacks[1:]), PREPROCESSING)
+    train(MODEL, RECIPE, data, folder, threads=1)
     return folder, stacks[1]
 
 
@@ -37,7 +45,7 @@ def run(tmp_path_factory):
 def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
     ct, _ = make_study(5, (21, 34, 7))
     nib.save(nib.Nifti1Image(ct.data, ct.affine), tmp_path / "ct.nii.gz")
-    bright = Predictor(Bright(), RECORD | {"preprocessing": PREPROCESSING | {"plane": plane}}, CPU)
+    bright = Predictor(BRIGHT, replace(RECORD, preprocessing=replace(PREPROCESSING, plane=plane)), CPU)
     volume = segment(bright, tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz")
     mask = nib.load(tmp_path / "mask.nii.gz")
     assert mask.get_data_dtype() == np.uint8
@@ -49,7 +57,7 @@ def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
 def test_probability_at_the_threshold_is_lesion(tmp_path):
     stack = load_stack(write_stack(tmp_path, 1))
     stack.image[:] = 0
-    bright = Predictor(Bright(), RECORD, CPU)
+    bright = Predictor(BRIGHT, RECORD, CPU)
     assert predict_stack(bright, stack, 0.5).all() and not predict_stack(bright, stack, 0.51).any()
 
 
@@ -61,7 +69,7 @@ def test_a_run_predicts_what_its_validation_saw(run, tmp_path):
     assert predicted.shape == stack.image.shape and predicted.dtype == np.uint8
     dice = 2 * (predicted & stack.mask).sum() / (predicted.sum() + stack.mask.sum())
     rows = (folder / "history.csv").read_text().splitlines()
-    best = dict(zip(rows[0].split(","), rows[predictor.record["best_epoch"]].split(","), strict=True))
+    best = dict(zip(rows[0].split(","), rows[predictor.record.contents["best_epoch"]].split(","), strict=True))
     assert dice == pytest.approx(float(best["validation_dice"]), abs=1e-3)
 
     volume = write_prediction(predictor, stack, 0.5, tmp_path / "mask.nii.gz")
@@ -81,7 +89,7 @@ def test_a_missing_or_damaged_file_is_an_error_that_names_it(run, tmp_path):
 
 def test_weights_of_another_model_are_an_error(run, tmp_path):
     record = json.loads((run[0] / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(record | {"model": MODEL | {"options": {"width": 8}}}))
+    (tmp_path / "run.json").write_text(json.dumps(record | {"model": asdict(MODEL) | {"options": {"width": 8}}}))
     save_file(load_file(run[0] / "weights.safetensors"), tmp_path / "weights.safetensors")
     with pytest.raises(UserError, match="do not fit the model"):
         load_run(tmp_path, "cpu")

@@ -13,7 +13,6 @@ from lesionbench.training.device import (
     autocast,
     choose_device,
     describe,
-    explain_out_of_memory,
     hold_device,
     hold_gpu,
     uses_bfloat16,
@@ -157,16 +156,6 @@ def test_precision_on_the_cpu():
     for precision, expected in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):
         with autocast(CPU, precision):
             assert (image @ weight).dtype == expected
-
-
-def test_too_little_memory_is_an_error_with_the_remedy():
-    remedy = "Lower training.batch_size."
-    with pytest.raises(UserError, match=f"cpu: out of memory. {remedy}"), explain_out_of_memory(CPU, remedy):
-        torch.empty(2**60)
-    with pytest.raises(UserError), explain_out_of_memory(CPU, "Lower it."):
-        raise torch.OutOfMemoryError
-    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(CPU, "Lower it."):
-        raise RuntimeError("shapes differ")
 
 
 def test_the_cpu_describes_itself():

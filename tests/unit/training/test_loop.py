@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ from safetensors.torch import load_file
 
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
+from lesionbench.models.networks import build_network
 from lesionbench.training import loop as module
 from lesionbench.training.batches import load_slices
-from lesionbench.training.device import autocast
-from lesionbench.training.early_stopping import validate
-from lesionbench.training.loop import STATE, best_epoch, finite_mean, patience_left, train
+from lesionbench.training.early_stopping import best_epoch, patience_left, validate
+from lesionbench.training.learner import FoldData
+from lesionbench.training.loop import STATE, finite_mean, train
 from lesionbench.training.loss import dice_loss
-from tiny import MODEL, PREPROCESSING, TRAINING, write_stack
+from lesionbench.training.record import read_record
+from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
 CPU = torch.device("cpu")
 FILES = ("weights.safetensors", "history.csv", "run.json")
@@ -34,18 +37,9 @@ def stacks(tmp_path_factory):
 
 
 def run(stacks, folder, seed=0, encoder_weights=None, **changes):
-    train(
-        stacks[:3],
-        stacks[3:],
-        folder,
-        model=MODEL,
-        training=TRAINING | changes,
-        preprocessing=PREPROCESSING,
-        encoder_weights=encoder_weights,
-        seed=seed,
-        code="abc",
-        threads=1,
-    )
+    data = FoldData(by_study(stacks[:3]), by_study(stacks[3:]), PREPROCESSING)
+    recipe = replace(RECIPE, **changes)
+    train(MODEL, recipe, data, folder, seed, encoder_weights=encoder_weights, code="abc", threads=1)
     return folder
 
 
@@ -81,7 +75,8 @@ def test_a_training_leaves_weights_history_and_record(undisturbed, stacks):
     record = record_of(undisturbed)
     assert record["studies"] == {"train": [path.stem for path in stacks[:3]], "validation": [stacks[3].stem]}
     assert record["inputs_sha256"]["validation"].keys() == {stacks[3].stem}
-    assert (record["model"], record["training"], record["preprocessing"]) == (MODEL, TRAINING, PREPROCESSING)
+    read = read_record(undisturbed / FILES[2])
+    assert (read.model, read.recipe, read.preprocessing) == (MODEL, RECIPE, PREPROCESSING)
     assert record["device"] == {"type": "cpu"} and record["precision"] == "float32"
     assert (record["epochs"], record["resumed"], record["threads"]) == (4, 0, 1)
     losses = [float(row["validation_loss"]) for row in history]
@@ -114,7 +109,7 @@ def test_augmentation_is_seeded(stacks, undisturbed, tmp_path):
 def test_the_first_step_is_the_papers(stacks, tmp_path):
     """One epoch of one batch is one step of Adam on the Dice loss, written out here."""
     torch.manual_seed(0)
-    network = module.build_model(MODEL)
+    network = build_network(MODEL).module
     optimizer = torch.optim.Adam(network.parameters(), lr=0.0001)
     images = np.concatenate([load_stack(path).image for path in stacks[:3]])
     masks = np.concatenate([load_stack(path).mask for path in stacks[:3]])
@@ -149,8 +144,8 @@ def test_patience_counts_epochs_since_the_best(losses, best, left):
 
 def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
     paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
-    slices = load_slices(paths, 16, PREPROCESSING, CPU, 1e9)
-    loss, dice = validate(lambda image: 4 * image + 1, slices, 4, autocast(CPU, "float32"), lambda: None)
+    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
+    loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None)
     losses, scores = [], []
     for path in paths:
         stack = load_stack(path)
@@ -162,13 +157,12 @@ def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
 
 
 def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(stacks):
-    slices = load_slices(stacks[:2], 16, PREPROCESSING, CPU, 1e9)
+    slices = load_slices(by_study(stacks[:2]), 16, PREPROCESSING, CPU, 1e9)
     slices.masks[:9] = 0
-    amp = autocast(CPU, "float32")
     perfect = 40 * (slices.masks[:, None].float() - 0.5)
-    assert validate(lambda image: perfect, slices, len(slices), amp, lambda: None)[1] == 1
+    assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1
     slices.masks[:] = 0
-    assert math.isnan(validate(lambda image: image - 9, slices, 4, amp, lambda: None)[1])
+    assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None)[1])
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step():

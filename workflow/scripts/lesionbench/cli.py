@@ -1,4 +1,4 @@
-"""The command line: `lesionbench segment`."""
+"""The command line: `lesionbench COMMAND`."""
 
 import argparse
 import logging
@@ -7,12 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lesionbench import __version__
+from lesionbench.data.studies import is_nifti
 from lesionbench.errors import UserError
+
+_ABOUT = "Use the models that the Lesionbench workflow has trained, on chest CT. For research only, not for diagnosis."
+_SEGMENT_EXAMPLE = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
+_EXAMPLES = f"""example:
+  {_SEGMENT_EXAMPLE}
+
+`lesionbench COMMAND --help` explains a command. Training and comparing are done by Snakemake:
+  snakemake --cores 8
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0, or 1 after an error that the user can mend."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         options.command(options)
@@ -27,15 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segment(options: argparse.Namespace) -> None:
-    from lesionbench.segmentation.inference import (  # here, because PyTorch takes seconds and --help does not
-        load_run,
-        segment,
-    )
-
-    if not options.mask.name.endswith((".nii", ".nii.gz")):
-        raise UserError(f"{options.mask}: a mask is written as NIfTI. Give a name that ends with .nii.gz or .nii.")
+    if options.mask.is_dir() or not is_nifti(options.mask):
+        what = "this is a folder" if options.mask.is_dir() else "a mask is written as NIfTI"
+        raise UserError(f"{options.mask}: {what}. Give the name of a file that ends with .nii.gz or .nii.")
     if options.mask.resolve() == options.scan.resolve():
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
+    from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
+
     volume = segment(load_run(options.run, options.device), options.scan, options.mask, options.threshold)
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
@@ -51,17 +64,25 @@ def _threshold(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lesionbench", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("lesionbench", description=_ABOUT, epilog=_EXAMPLES, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"lesionbench {__version__}")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     segment = commands.add_parser(
         "segment",
-        help="segment the lesions of one CT",
+        help="segment the lesions of one CT and print their volume",
         description="Segment the lesions of a chest CT with a trained model and print their volume. For research only.",
+        epilog=f"example:\n  {_SEGMENT_EXAMPLE}",
+        formatter_class=raw,
     )
-    segment.add_argument("scan", type=Path, help="the CT, as NIfTI in Hounsfield units")
+    segment.add_argument("scan", type=Path, help="the CT: a NIfTI file (.nii.gz or .nii) in Hounsfield units")
     segment.add_argument("mask", type=Path, help="where to write the mask, on the grid of the scan (.nii.gz)")
     segment.add_argument(
-        "--run", type=Path, required=True, help="folder of a training, as results/models/unet/fold-0/seed-0"
+        "--run",
+        type=Path,
+        required=True,
+        help="folder of a training, such as results/models/unet/fold-0/seed-0",
     )
     segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")

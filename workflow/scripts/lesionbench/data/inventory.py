@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lesionbench.data.studies import CATEGORIES, MASK_SUFFIX, SUFFIX, Study, find_registry
-from lesionbench.data.volume import PLANES, check_same_grid, read_header, read_mask, to_slices
+from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
+from lesionbench.data.volume import PLANES, match_grid, read_header, read_mask, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 
@@ -104,18 +104,21 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
 def _study_name(study_id: str, *files: str) -> str:
     for file in files:
         if file.strip():
-            return PurePosixPath(file.strip()).name.removesuffix(MASK_SUFFIX).removesuffix(SUFFIX)
+            return mask_stem(file.strip())
     return f"study_{int(study_id):04d}" if study_id.strip().isdecimal() else study_id.strip()
 
 
 def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:
-    """Complain of files that the registry names and that are not there, unless their whole folder is not."""
+    """Complain of files that the registry names and that are not there, unless their whole folder is not.
+
+    A file that has been unpacked or packed since is there: `.nii` in place of `.nii.gz`.
+    """
     files = [root / name for name in [*registry["ct"], *registry["mask"]] if name]
-    present = {folder: {path.name for path in folder.glob("*")} for folder in {file.parent for file in files}}
+    present = {folder: {file_stem(path) for path in folder.glob("*")} for folder in {file.parent for file in files}}
     return [
         f"{file}: the registry names this file and it is not there. Unpack it, or remove it from the registry."
         for file in files
-        if file.parent.is_dir() and file.name not in present[file.parent]
+        if file.parent.is_dir() and file_stem(file) not in present[file.parent]
     ]
 
 
@@ -135,9 +138,8 @@ def _describe(study: Study, root: Path, category: str | None) -> dict[str, objec
     mask = read_mask(study.mask) if study.mask else None
     grids = [read_header(study.ct)] if study.ct else []
     grids += [mask.grid] if mask else []
-    if len(grids) == 2:
-        check_same_grid(study.name, grids[0], grids[1])
     grid = grids[0]
+    mask = match_grid(study.name, grid, mask) if mask else None
     slices = {f"{plane}_slices": len(to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane)) for plane in PLANES}
     return {
         "study": study.name,

@@ -2,14 +2,15 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lesionbench.data.volume import Volume, check_same_grid, slice_spacing, to_slices
+from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.data.volume import Volume, match_grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 
@@ -32,26 +33,27 @@ class SliceStack:
     spacing: np.ndarray
 
 
-def stack_slices(study: str, ct: Volume, mask: Volume | None, plane: str, hu_window: Sequence[int]) -> SliceStack:
+def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Preprocessing) -> SliceStack:
     """Cut a CT, and its mask if there is one, into slices.
 
     HU are rounded to whole numbers (halves to even; only scans stored with a fractional scale need it) and clipped to
-    `hu_window`, two whole numbers in int16's range. Over 1000 this is the paper's intensity (section 4.5).
+    the window. Over 1000 this is the paper's intensity (section 4.5).
 
-    Raises UserError where CT and mask lie on different grids.
+    Raises UserError where CT and mask lie on different grids (`volume.match_grid`).
     """
     if mask is not None:
-        check_same_grid(study, ct, mask)
+        mask = match_grid(study, ct, mask)
+    plane = preprocessing.plane
     slices = to_slices(ct.data, ct.affine, plane)
     whole = np.rint(slices) if slices.dtype.kind == "f" else slices
     # Straight into the final order and type: one pass over the voxels.
     image = np.empty(slices.shape, np.int16)
-    np.clip(whole, *hu_window, out=image, casting="unsafe")
+    np.clip(whole, *preprocessing.hu_window, out=image, casting="unsafe")
     return SliceStack(
         study=study,
         plane=plane,
         image=image,
-        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, mask.affine, plane)),
+        mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, ct.affine, plane)),
         affine=ct.affine,
         spacing=slice_spacing(ct.affine, plane),
     )

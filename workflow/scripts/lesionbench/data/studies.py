@@ -4,9 +4,11 @@
     masks/study_0255_mask.nii.gz       lesion masks of the annotated studies
     dataset_registry.csv or .xlsx      optional
 
+A volume may also be unpacked (.nii), and its suffix in any case of letters (.NII.GZ).
 It is imported while Snakemake parses the workflow and needs nothing beyond the standard library.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
 SUFFIX = ".nii.gz"
 MASK_SUFFIX = f"_mask{SUFFIX}"
 REGISTRY = "dataset_registry"
+_NIFTI = re.compile(r"\.nii(\.gz)?\Z", re.IGNORECASE)
+_MASK = re.compile(r"_mask\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,16 @@ def find_studies(root: str | Path) -> list[Study]:
     has it.
     """
     root = Path(root)
-    scans = _visible(root, f"studies/*/*{SUFFIX}")
-    masks = _visible(root, f"masks/*{SUFFIX}")
-    strays = _visible(root, f"studies/*{SUFFIX}")
+    scans = _visible(root, "studies/*/*")
+    masks = _visible(root, "masks/*")
+    strays = _visible(root, "studies/*")
     strays += [path for path in scans if path.parent.name not in CATEGORIES]
-    strays += [path for path in masks if not path.name.endswith(MASK_SUFFIX)]
+    strays += [path for path in masks if not _MASK.search(file_stem(path))]
     if strays:
         raise UserError(
             f"{_enumerate(strays)}: not where MosMedData's layout has it. CT volumes lie in "
-            f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX}. Rename or move them."
+            f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX} or STUDY_mask.nii. "
+            "Rename or move them."
         )
     if not scans and not masks:
         raise UserError(_no_dataset(root))
@@ -54,27 +59,62 @@ def find_studies(root: str | Path) -> list[Study]:
 def pair_studies(scans: Iterable[str | Path], masks: Iterable[str | Path]) -> list[Study]:
     """Return the studies that these files make, sorted by name; a CT's folder is its class.
 
-    Raises UserError where two CTs are of one name.
+    Raises UserError where two CTs or two masks are of one name.
     """
     ct_by_name: dict[str, Path] = {}
     for path in map(Path, scans):
-        other = ct_by_name.setdefault(path.name.removesuffix(SUFFIX), path)
-        if other != path:
+        other = ct_by_name.setdefault(file_stem(path), path)
+        if other.parent != path.parent:
             raise UserError(f"{other} and {path}: a study has one class. Remove the wrong copy.")
-    mask_by_name = {path.name.removesuffix(MASK_SUFFIX): path for path in map(Path, masks)}
+        _check_single([other, path])
+    mask_by_name: dict[str, Path] = {}
+    for path in map(Path, masks):
+        _check_single([mask_by_name.setdefault(mask_stem(path), path), path])
     return [
         Study(name, ct.parent.name if (ct := ct_by_name.get(name)) else None, ct, mask_by_name.get(name))
         for name in sorted({*ct_by_name, *mask_by_name})
     ]
 
 
-def find_prediction(folder: str | Path, study: str) -> Path:
-    """Return a study's mask in a folder of predictions: named as the study or, as MosMedData's masks are, with `_mask`.
+def is_nifti(path: str | Path) -> bool:
+    """Tell whether a file is NIfTI by its name: `.nii` or `.nii.gz`, in any case of letters."""
+    return bool(_NIFTI.search(Path(path).name))
 
-    It is the first name where there is neither.
+
+def file_stem(path: str | Path) -> str:
+    """Return the name of a file without folders and NIfTI's suffix: for a CT, its study."""
+    return _NIFTI.sub("", Path(path).name)
+
+
+def mask_stem(path: str | Path) -> str:
+    """Return the study of a mask: `file_stem` without `_mask`."""
+    return _MASK.sub("", file_stem(path))
+
+
+def find_predictions(folder: str | Path, studies: Iterable[str]) -> dict[str, Path]:
+    """Return each study's mask in a folder: named as the study or, as MosMedData's masks are, with `_mask`.
+
+    A path is STUDY.nii.gz where there is neither. The folder is listed once, because it may hold a thousand files.
+    Raises UserError where a study has two files of a kind, such as STUDY.nii and STUDY.nii.gz.
     """
-    plain, as_reference = Path(folder, study + SUFFIX), Path(folder, study + MASK_SUFFIX)
-    return as_reference if as_reference.is_file() and not plain.is_file() else plain
+    plain: dict[str, list[Path]] = {}
+    as_reference: dict[str, list[Path]] = {}
+    for path in _visible(Path(folder), "*"):
+        stem = file_stem(path)
+        plain.setdefault(stem, []).append(path)
+        if _MASK.search(stem):
+            as_reference.setdefault(_MASK.sub("", stem), []).append(path)
+    found = {}
+    for study in studies:
+        files = plain.get(study) or as_reference.get(study) or [Path(folder, study + SUFFIX)]
+        _check_single(files)
+        found[study] = files[0]
+    return found
+
+
+def find_prediction(folder: str | Path, study: str) -> Path:
+    """Return one study's mask as `find_predictions` does."""
+    return find_predictions(folder, [study])[study]
 
 
 def find_registry(root: str | Path) -> Path | None:
@@ -109,8 +149,14 @@ def phantom_studies(root: str | Path, phantom: Mapping) -> list[Study]:
 
 
 def _visible(root: Path, pattern: str) -> list[Path]:
-    """Return the matching files less hidden ones, such as macOS's `._*` and files being written."""
-    return sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
+    """Return the matching NIfTI files less hidden ones, such as macOS's `._*` and files being written."""
+    return sorted(path for path in root.glob(pattern) if is_nifti(path) and not path.name.startswith("."))
+
+
+def _check_single(paths: list[Path]) -> None:
+    """Raise UserError where different files stand for one study."""
+    if len(set(paths)) > 1:
+        raise UserError(f"{' and '.join(map(str, paths))}: two files for one study. Remove the wrong one.")
 
 
 def _no_dataset(root: Path) -> str:
@@ -121,7 +167,7 @@ def _no_dataset(root: Path) -> str:
         f"No data set: the folder {root} (dataset.root in the config) {problem}.{hint}\n"
         f"MosMedData is to be had at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
         f"    {root}/studies/CT-1/study_0255.nii.gz       and so on, in class folders CT-0 … CT-4\n"
-        f"    {root}/masks/study_0255_mask.nii.gz         and so on\n"
+        f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) will do\n"
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
         "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
     )

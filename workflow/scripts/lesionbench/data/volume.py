@@ -5,19 +5,26 @@ never from the order of the array's axes; an oblique grid is cut along its own a
 """
 
 import logging
+import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
+from nibabel.fileholders import FileHolder
+from nibabel.openers import ImageOpener
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 
+from lesionbench.data.studies import is_nifti
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +33,12 @@ logger = logging.getLogger(__name__)
 _DIRECTIONS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
 PLANES = tuple(_DIRECTIONS)
 
-_UNREADABLE = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError)
+_UNREADABLE = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, OverflowError)
+# Deflate, and so gzip, makes at most 1032 bytes of one (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
+_DEFLATE_RATIO = 1032
+_LARGEST = float(np.finfo(np.float32).max)
+_EXPECTED = "A NIfTI file is expected (.nii.gz or .nii)."
+_CONVERT = " Convert the series, for example with dcm2niix."
 
 
 class Grid(NamedTuple):
@@ -76,7 +88,10 @@ class Volume:
 
 
 def read_header(path: str | Path) -> Grid:
-    """Return the grid of a NIfTI file without reading its voxels. Raises UserError as `read_ct` does."""
+    """Return the grid of a NIfTI file without reading its voxels.
+
+    Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
+    """
     return _open(path)[1]
 
 
@@ -86,8 +101,9 @@ def read_ct(path: str | Path) -> Volume:
     `scl_slope` and `scl_inter` are applied. The data are int16 where every value is a whole number in int16's range,
     which loses nothing; else float32, the nearest to each value. Nothing is clipped or rounded to whole numbers here.
 
-    Raises UserError, naming the file, where it is missing, no NIfTI, truncated, not three-dimensional (trailing axes
-    of length 1 are dropped), holds NaN or infinity, or has a singular affine.
+    Raises UserError, naming the file, where it is missing, no NIfTI, truncated, claims more voxels than it holds, is
+    not three-dimensional (trailing axes of length 1 are dropped), has a singular affine, or holds NaN, infinity or what
+    float32 cannot hold.
     """
     data, affine = _read(path)
     with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
@@ -128,32 +144,57 @@ def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     with atomic(path) as temporary:
-        nib.save(image, temporary)
+        # By `nib.save`, a name that ends with ".Nii" would be written to ".nii".
+        image.to_file_map({"image": FileHolder(str(temporary))})
 
 
-def check_same_grid(
+def match_grid(
     study: str,
     a: Grid | Volume,
-    b: Grid | Volume,
+    b: Volume,
     tolerance: float = 1e-3,
     names: tuple[str, str] = ("CT", "mask"),
-) -> None:
-    """Raise UserError, naming the study, unless both shapes are equal and the affines' entries within `tolerance`."""
-    first, second = (item.grid if isinstance(item, Volume) else item for item in (a, b))
+) -> Volume:
+    """Return `b` on the grid of `a`, voxel for voxel: axes are swapped and flipped where needed, nothing is resampled.
+
+    A grid whose affine differs by more than `tolerance` in an entry is taken with a warning where each of its corners
+    lies less than half a voxel away, along each axis, so that the nearest voxel is still the same one.
+
+    Raises UserError, naming the study, where the shapes differ or the grids lie further apart.
+    """
+    grid = a.grid if isinstance(a, Volume) else a
+    moved = _reordered(b, grid.affine)
     what = f"{study}: {names[0]} and {names[1]} lie on different grids"
     remedy = f"Resample the {names[1]} to the {names[0]}'s grid, or take the file that belongs to it."
-    if first.shape != second.shape:
-        shapes = " and ".join("×".join(map(str, grid.shape)) for grid in (first, second))
+    if grid.shape != moved.data.shape:
+        shapes = " and ".join("×".join(map(str, shape)) for shape in (grid.shape, moved.data.shape))
         raise UserError(f"{what}: shapes {shapes}. {remedy}")
-    if not np.allclose(first.affine, second.affine, rtol=0, atol=tolerance):
-        corners = nib.affines.apply_affine(
-            first.affine - second.affine, np.stack(np.meshgrid(*((0, n - 1) for n in first.shape)), axis=-1)
-        )
-        offset = np.linalg.norm(corners, axis=-1).max()
+    if np.allclose(grid.affine, moved.affine, rtol=0, atol=tolerance):
+        return moved
+    corners = np.stack(np.meshgrid(*((-0.5, n - 0.5) for n in grid.shape)), axis=-1)
+    offsets = nib.affines.apply_affine(moved.affine - grid.affine, corners)
+    apart = f"up to {np.linalg.norm(offsets, axis=-1).max():.4g} mm apart"
+    if np.abs(offsets @ np.linalg.inv(grid.affine[:3, :3]).T).max() >= 0.5:
         raise UserError(
-            f"{what}: their affines differ ({first.orientation} and {second.orientation}); "
-            f"the same voxel lies up to {offset:.4g} mm apart. {remedy}"
+            f"{what}: their affines differ ({grid.orientation} and {b.orientation}); "
+            f"their corners lie {apart}. {remedy}"
         )
+    logger.warning(
+        "%s: %s and %s lie %s. This is less than half a voxel: the %s is used as if it lay on the %s's grid.",
+        *(study, *names, apart, *names[::-1]),
+    )
+    return Volume(moved.data, grid.affine)
+
+
+def _reordered(volume: Volume, affine: np.ndarray) -> Volume:
+    """Return a volume with its axes in the order and direction of another grid's; the same object if they are so."""
+    # From voxel to voxel and not by way of the body's axes, between which an oblique grid may lie halfway.
+    orientation = io_orientation(np.linalg.inv(affine) @ volume.affine)
+    if (orientation == [[0, 1], [1, 1], [2, 1]]).all():
+        return volume
+    return Volume(
+        apply_orientation(volume.data, orientation), volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
+    )
 
 
 def to_slices(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
@@ -178,18 +219,20 @@ def slice_spacing(affine: np.ndarray, plane: str) -> np.ndarray:
 
 def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     """Return a NIfTI image with its voxels unread, and its checked grid."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
     try:
-        image = nib.load(path)
+        _check_file(path)
+        image = _load(path)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if not isinstance(image, nib.Nifti1Pair):
         raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
     shape = image.shape
-    if len(shape) < 3 or min(shape) < 1 or max(shape[3:], default=1) > 1:
-        text = "×".join(map(str, shape))
+    text = "×".join(map(str, shape))
+    if min(shape) < 1:
+        raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
+    if len(shape) < 3 or max(shape[3:], default=1) > 1:
         raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
+    _check_size(path, image)
     affine = np.asarray(image.affine, dtype=np.float64)
     axes = affine[:3, :3]
     flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
@@ -200,25 +243,127 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     return image, Grid(tuple(shape[:3]), affine)
 
 
+def _check_file(path: str | Path) -> None:
+    """Raise UserError that says what is there where it is no file, or a DICOM file."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
+    if path.is_dir():
+        slices = sum(_is_dicom(file) for file in path.iterdir())
+        what = f"a folder with {counted(slices, 'DICOM file')}" if slices else "a folder"
+        raise UserError(f"{path}: this is {what}. {_EXPECTED}" + (_CONVERT if slices else ""))
+    if not path.is_file():
+        raise UserError(f"{path}: this is no regular file, or a link to nowhere. {_EXPECTED}")
+    if _is_dicom(path):
+        raise UserError(f"{path}: this is a DICOM file. {_EXPECTED}{_CONVERT}")
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
+    if path.suffix.lower() in (".dcm", ".dicom"):
+        return path.is_file()
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _load(path: str | Path) -> nib.filebasedimages.FileBasedImage:
+    """Load a NIfTI file by its content: for a name that ends with ".Nii", `nib.load` would open ".nii"."""
+    if not is_nifti(path):
+        return nib.load(path)
+    with ImageOpener(str(path)) as file:
+        start = file.read(nib.Nifti2Header.sizeof_hdr)
+    for image in (nib.Nifti1Image, nib.Nifti2Image):
+        if image.header_class.may_contain_header(start):
+            return image.from_file_map({"image": FileHolder(str(path))})
+    raise ImageFileError("it does not begin as NIfTI does")
+
+
+def _check_size(path: str | Path, image: nib.Nifti1Pair) -> None:
+    """Raise UserError where the header claims more than the file holds, before anything of that size is allocated."""
+    voxels: Any = image.dataobj
+    claimed = voxels.offset + math.prod(image.shape) * voxels.dtype.itemsize
+    try:
+        if _holds(Path(voxels.file_like), claimed):
+            return
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    raise UserError(
+        f"{path}: its header claims {'×'.join(map(str, image.shape))} voxels, {claimed:,} bytes with what comes before "
+        "them, and the file holds less. It is truncated, or its header damaged: copy or convert the file again."
+    )
+
+
+def _holds(file: Path, claimed: int) -> bool:
+    """Tell whether a file, unpacked, holds as many bytes; of a gzip file its last bytes tell, where they are right.
+
+    They are the unpacked size modulo 2³² (RFC 1952, section 2.3.1). Where they do not fit (a file of several parts,
+    with bytes to spare, truncated) it is unpacked and counted, at most up to what is claimed, and kept nowhere.
+    """
+    size, suffix = file.stat().st_size, file.suffix.lower()
+    if suffix not in ImageOpener.compress_ext_map:
+        return size >= claimed
+    if suffix == ".gz":
+        if claimed > size * _DEFLATE_RATIO:
+            return False
+        with file.open("rb") as packed:
+            packed.seek(-4, os.SEEK_END)
+            if int.from_bytes(packed.read(), "little") == claimed % 2**32:
+                return True
+    with ImageOpener(str(file)) as unpacked:
+        while claimed > 0 and (part := unpacked.read(min(claimed, 2**20))):
+            claimed -= len(part)
+    return claimed <= 0
+
+
 def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Return scaled voxels (i, j, k), finite, and affine. Unscaled integers keep their type: no detour over float64."""
     image, grid = _open(path)
+    voxels: Any = image.dataobj
     try:
-        data = np.asarray(image.dataobj).reshape(grid.shape, order="F")
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
+            data = _voxels(voxels).reshape(grid.shape, order="F")
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
+    except MemoryError as error:
+        text = "×".join(map(str, grid.shape))
+        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
     if data.dtype.kind not in "iuf":
         raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
-    if data.dtype.kind == "f" and not np.isfinite(data).all():
-        bad = np.argwhere(~np.isfinite(data))
-        raise UserError(
-            f"{path}: {len(bad)} voxels are NaN or infinite, the first at {tuple(bad[0].tolist())}. "
-            "Convert the scan anew, or replace them (air is -1000 HU)."
-        )
+    # The extremes are NaN where any voxel is.
+    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
+        raise UserError(_not_finite(path, data, voxels.slope))
     return data, grid.affine
 
 
+def _voxels(voxels: ArrayProxy) -> np.ndarray:
+    """Return scaled voxels. A packed file is read to its end, where the checksum is: damage may change values alone."""
+    if Path(voxels.file_like).suffix.lower() not in ImageOpener.compress_ext_map:
+        return np.asarray(voxels)
+    with ImageOpener(voxels.file_like) as file:
+        spec = (voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter)
+        # Else nibabel, which does not see through its own opener here, would map the packed bytes.
+        data = np.asarray(ArrayProxy(file, spec, mmap=False))
+        while file.read(2**20):
+            pass
+    return data
+
+
+def _not_finite(path: str | Path, data: np.ndarray, slope: float) -> str:
+    bad = np.argwhere(~(np.abs(data) <= _LARGEST))
+    kind = "too large for 32-bit numbers" if np.isfinite(data).all() else "NaN or infinite"
+    scaled = f" after they are multiplied by the header's scl_slope, {slope:g}" if slope != 1 else ""
+    return (
+        f"{path}: {len(bad)} voxels are {kind}{scaled}, the first at {tuple(bad[0].tolist())}. "
+        "Convert the scan again, or replace them (air is -1000 HU)."
+    )
+
+
 def _unreadable(path: str | Path, error: Exception) -> UserError:
+    if isinstance(error, PermissionError):
+        return UserError(f"{path}: you may not read this file ({error.strerror}). Change its permissions.")
     reason = " ".join(str(error).split())
     return UserError(
         f"{path}: cannot be read as NIfTI ({reason}). "

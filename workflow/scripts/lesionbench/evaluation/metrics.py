@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from lesionbench.data.studies import find_prediction
-from lesionbench.data.volume import Volume, check_same_grid, read_mask, to_slices
+from lesionbench.data.volume import Volume, match_grid, read_mask, to_slices
 from lesionbench.errors import UserError
 
 
@@ -38,7 +38,7 @@ def evaluate(
         try:
             reference = read_mask(path)
             prediction = _read_prediction(study, find_prediction(predictions, study))
-            check_same_grid(study, reference, prediction, names=("reference", "prediction"))
+            prediction = match_grid(study, reference, prediction, names=("reference", "prediction"))
         except UserError as error:
             problems.append(str(error))
             continue

@@ -17,6 +17,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
@@ -64,7 +66,10 @@ def _check_models(config: Mapping[str, Any]) -> None:
                 f"compare: {name} is not in `models`.{hint} Add it there, for example:\n"
                 f"  models:\n    {name}: {{architecture: Unet, encoder: resnet34, encoder_weights: imagenet}}"
             )
-        _check_model(name, config["models"][name])
+    models = {name: config["models"][name] for name in config["compare"]}
+    _check_names(models)
+    for name, model in models.items():
+        _check_model(name, model)
     low, high = config["preprocessing"]["hu_window"]
     if low >= high:
         raise UserError(
@@ -84,12 +89,16 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
             f"models.{name}: its masks are taken as they are, so {', '.join(idle)} would have no effect. Leave only:\n"
             f"  predictions: {model['predictions']}"
         )
-    needs_encoder = model.get("architecture", "classic-unet") != "classic-unet" or model.get("encoder_weights")
-    if needs_encoder and "encoder" not in model:
-        raise UserError(
-            f"models.{name}: {model['architecture']} with encoder weights {model.get('encoder_weights')} needs an "
-            "encoder. Write, for example:\n  architecture: Unet\n  encoder: resnet34"
-        )
+    if "architecture" in model:
+        check_encoder(ModelEntry.of(model), f"models.{name}.")
+
+
+def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse unknown names before anything runs, unless other versions are installed: then the jobs know better."""
+    entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
+    if found and list_holds():
+        raise UserError("\n\n".join(found))
 
 
 def _innermost(error: ValidationError) -> ValidationError:

@@ -23,8 +23,12 @@ LIBRARY = Path(__file__).parents[1]
 SCRIPTS = LIBRARY.parent
 PACKAGE = LIBRARY.name
 
-# Modules that decide no byte of a result: errors, logs, claims on a folder, the record of versions and machine.
-SILENT = tuple(f"{PACKAGE}.{module}" for module in ("environment", "errors", "experiment.slurm", "logs"))
+# Modules that decide no byte of a result: errors, checks of names and memory that end in one, logs, claims on a folder,
+# the record of versions and machine.
+SILENT = tuple(
+    f"{PACKAGE}.{module}"
+    for module in ("environment", "errors", "experiment.slurm", "logs", "models.names", "training.memory")
+)
 
 ALL = "*"  # stands for every definition of a module
 EFFECTS = ""  # stands for what happens when a module is imported

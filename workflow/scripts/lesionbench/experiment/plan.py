@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lesionbench.data.split import Fold, make_folds
-from lesionbench.data.studies import Study, find_prediction, find_registry, find_studies, phantom_studies
+from lesionbench.data.studies import Study, find_predictions, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import resolve_config
 from lesionbench.words import counted
@@ -85,7 +85,7 @@ class Experiment:
     def masks_from_elsewhere(self, model: str, fold: int) -> list[str]:
         """Return the files of those masks for a fold's test studies, in their order; none for a model trained here."""
         folder = self.predictions(model)
-        return [str(find_prediction(folder, study)) for study in self.folds[fold].test] if folder else []
+        return list(map(str, find_predictions(folder, self.folds[fold].test).values())) if folder else []
 
     def unfinished(self) -> str:
         """Return a sentence on the runs that have no scores yet, empty where all have."""
@@ -162,7 +162,8 @@ def _check_scans(studies: Sequence[Study], root: Path) -> None:
     if without_ct:
         raise UserError(
             f"{_first(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
-            "Unpack all of the archive there, or remove these masks."
+            "Unpack all of the archive there, name each CT as its study (STUDY.nii.gz or STUDY.nii), "
+            "or remove these masks."
         )
 
 
@@ -170,12 +171,13 @@ def _check_masks_from_elsewhere(experiment: Experiment) -> None:
     tested = [study for fold in experiment.folds.values() for study in fold.test]
     for model in experiment.settings["compare"]:
         folder = experiment.predictions(model)
-        missing = [study for study in tested if folder and not find_prediction(folder, study).is_file()]
-        if folder and missing:
+        files = find_predictions(folder, tested) if folder else {}
+        missing = [study for study, path in files.items() if not path.is_file()]
+        if missing:
             raise UserError(
                 f"models.{model}.predictions: {len(missing)} of {len(tested)} test studies have no mask there "
-                f"({_first(missing)}): {find_prediction(folder, missing[0])} and so on. Add what is missing, name each "
-                "file as its study, or correct the path (relative to the working directory)."
+                f"({_first(missing)}): {files[missing[0]]} and so on. Add what is missing, name each file as its study "
+                "(.nii.gz or .nii, with or without _mask), or correct the path (relative to the working directory)."
             )
 
 

@@ -1,8 +1,9 @@
-"""From a model's entry in the configuration to a network that turns slices into logits."""
+"""From a model's entry to a network that turns slices into logits."""
 
-import difflib
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,89 +14,72 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lesionbench.errors import UserError
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
 from lesionbench.models.unet import ClassicUNet
 
-CLASSIC_UNET = "classic-unet"
 ARCHITECTURES: dict[str, type[nn.Module]] = {CLASSIC_UNET: ClassicUNet} | {
     architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()
 }
-# One channel of logits, and no second output: options must not change what the rest of the workflow counts on.
-FIXED = {"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"}
 CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
 
 
-def build_model(model: Mapping[str, Any], weights: Path | str | None = None) -> nn.Module:
-    """Build the network of one entry of `models`, on the CPU, initialised from PyTorch's global random generator.
+@dataclass(frozen=True)
+class Network:
+    """A module from intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
 
-    It takes intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
-
-    Parameters
-    ----------
-    model
-        `architecture`, `encoder` and `options` are read.
-    weights
-        A safetensors file with weights of the encoder, for images of three channels or of one; None leaves them random.
-
-    Raises
-    ------
-    UserError
-        where the architecture, the encoder, an option or the file of weights is not right.
+    stride: height and width must be multiples of so many pixels.
     """
-    encoder, options = model.get("encoder"), model.get("options") or {}
-    constructor = _find_architecture(model["architecture"])
-    name = f"{model['architecture']} with encoder {encoder}" if encoder else model["architecture"]
-    if constructor is not ClassicUNet:
-        _check_encoder(model["architecture"], encoder)
-    elif encoder or weights:
-        raise UserError(f"{name}: its encoder is its own. Remove `encoder` and `encoder_weights`, or choose `Unet`.")
-    _check_options(name, constructor, options, takes_others=str(encoder).startswith("tu-"))
-    arguments = {"encoder_name": encoder, "encoder_weights": None} if encoder else {}
+
+    module: nn.Module
+    stride: int
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable parameters."""
+        return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
+
+
+def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Network:
+    """Build the network of a model, on the CPU, initialised from PyTorch's global random generator.
+
+    weights: a safetensors file with weights of the encoder, for images of three channels or of one; None leaves them
+    random, whatever the entry says.
+
+    Raises UserError where the architecture, the encoder, an option or the file of weights is not right.
+    """
+    check_model(replace(entry, encoder_weights=str(weights) if weights else None), installed_names())
+    arguments = {"encoder_name": entry.encoder, "encoder_weights": None} if entry.encoder else {}
     try:
-        network = constructor(in_channels=1, classes=1, **arguments, **options)
+        module = ARCHITECTURES[entry.architecture](in_channels=1, classes=1, **arguments, **entry.options)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).rstrip(".")
+        options, reason = dict(entry.options), str(error).rstrip(".")
         raise UserError(
-            f"{name} with options {dict(options)} cannot be built ({reason}). Correct the model's `options`."
+            f"{entry.name} with options {options} cannot be built ({reason}). Correct the model's `options`."
         ) from error
     if weights:
-        _load_encoder(network.get_submodule("encoder"), str(encoder), Path(weights))
-    return network
+        _load_encoder(module.get_submodule("encoder"), str(entry.encoder), Path(weights))
+    return Network(module, _stride(entry))
 
 
-def model_stride(model: Mapping[str, Any]) -> int:
-    """Return the number of pixels of which the height and width of the slices of a model must be multiples."""
-    constructor = _find_architecture(model["architecture"])
+def _stride(entry: ModelEntry) -> int:
+    constructor = ARCHITECTURES[entry.architecture]
     if constructor is ClassicUNet:
         return ClassicUNet.stride
     defaults = {name: parameter.default for name, parameter in _parameters(constructor).items()}
-    settings: dict[str, Any] = {"encoder_output_stride": 32} | defaults | (model.get("options") or {})
+    settings: dict[str, Any] = {"encoder_output_stride": 32} | defaults | dict(entry.options)
     return min(settings["encoder_output_stride"], 2 ** settings["encoder_depth"])
 
 
-def parameter_count(module: nn.Module) -> int:
-    """Return the number of trainable parameters."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def _find_architecture(name: str) -> type[nn.Module]:
-    if name in ARCHITECTURES:
-        return ARCHITECTURES[name]
-    raise UserError(f"architecture: {name} is unknown. Choose one of {', '.join(ARCHITECTURES)}.")
-
-
-def _check_encoder(architecture: str, name: str | None) -> None:
-    known = smp.encoders.get_encoder_names()
-    if name is None:
-        raise UserError(f"The architecture {architecture} needs an encoder. Write, for example:\n  encoder: resnet34")
-    # A name of timm may end with a tag of its weights, as in tu-resnet18.a1_in1k.
-    if name in known or (name.startswith("tu-") and timm.is_model(name.removeprefix("tu-").split(".")[0])):
-        return
-    near = difflib.get_close_matches(name, [*known, *(f"tu-{model}" for model in timm.list_models())])
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UserError(
-        f"encoder: {name} is unknown.{hint} All encoders (write `tu-` before the names of timm's, the second list):\n"
-        '  python -c "import segmentation_models_pytorch as smp, timm; '
-        'print(smp.encoders.get_encoder_names(), timm.list_models())"'
+@cache
+def installed_names() -> Names:
+    """Return the names that an entry of `models` may hold with the smp and the timm that are installed."""
+    renamed = [name for name, current in timm.models.get_deprecated_models().items() if current]
+    return Names(
+        versions=installed_versions(),
+        architectures={name: _options(constructor) for name, constructor in ARCHITECTURES.items()},
+        encoders=sorted(smp.encoders.get_encoder_names()),
+        timm=sorted({*timm.list_models(), *renamed}),
     )
 
 
@@ -103,16 +87,12 @@ def _parameters(constructor: type[nn.Module]) -> Mapping[str, inspect.Parameter]
     return inspect.signature(constructor.__init__).parameters
 
 
-def _check_options(name: str, constructor: type[nn.Module], options: Mapping[str, Any], takes_others: bool) -> None:
-    """Refuse what a constructor would not take; smp's drop unknown arguments silently, except for encoders of timm."""
-    known = [
+def _options(constructor: type[nn.Module]) -> list[str]:
+    return [
         parameter.name
         for parameter in _parameters(constructor).values()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in {"self", *FIXED}
     ]
-    for option in options:
-        if option in FIXED or (option not in known and not takes_others):
-            raise UserError(f"options: {name} takes no {option}. It takes {', '.join(known)}.")
 
 
 def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
@@ -125,7 +105,7 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"encoder_weights: {path} cannot be read as a safetensors file ({error}). Copy it anew, give another, or "
+            f"encoder_weights: {path} cannot be read as a safetensors file ({error}). Copy it again, give another, or "
             "write null to train from scratch."
         ) from error
     weights = {key: value for key, value in weights.items() if not key.startswith(CLASSIFIER)}

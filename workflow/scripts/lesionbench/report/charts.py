@@ -1,8 +1,7 @@
 """Charts of the data and of the trainings: classes, learning curves."""
 
-import textwrap
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lesionbench.report.style import BLUE, COLUMN, GREEN, GREY, INK, PAGE, PALE, VERMILLION, new_figure
+from lesionbench.report.style import BLUE, COLUMN, GREEN, GREY, INK, PAGE, PALE, VERMILLION, fold_label, new_figure
 from lesionbench.words import counted
 
 # Light to dark as involvement grows, and grey for a study of unknown category.
 _CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B", PALE]
+
+_CURVES = {
+    "train_loss": (BLUE, "Training loss", "the configured loss, mean over batches"),
+    "validation_loss": (VERMILLION, "Validation loss", "1 − soft Dice, mean over studies"),
+    "validation_dice": (GREEN, "Validation Dice", "mean over studies"),
+}
 
 
 def class_pie(classes: pd.DataFrame) -> Figure:
@@ -62,50 +67,45 @@ def _spread(angles: np.ndarray, gap: float = 0.42) -> np.ndarray:
 
 
 def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """Draw loss and validation Dice over epochs, two panels a model on common axes, a thin line a run.
+    """Draw training loss, validation loss and validation Dice over epochs, a panel each for a model, a line a run.
 
-    `histories` has the columns model, fold, seed, epoch, train_loss, validation_loss and validation_dice. The dot marks
-    each run's best epoch, the one with the lowest validation loss, whose weights are kept.
+    `histories` has the columns model, fold, seed, epoch, train_loss, validation_loss and validation_dice. The losses
+    have panels of their own, because they are not the same measure: the training loss is what the configuration names,
+    averaged over batches; the validation loss is always the soft Dice loss of a study, averaged over studies. The dot
+    marks each run's best epoch, the one with the lowest validation loss: early stopping judges by it, and its
+    weights are kept.
     """
     columns = min(4, len(labels))
     bands = -(-len(labels) // columns)
-    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.4 + 2.9 * bands)
-    panels = figure.subplots(2 * bands, columns, sharex=True, sharey="row", squeeze=False)
-    losses = histories[["train_loss", "validation_loss"]].to_numpy()
-    for position, (upper, lower) in enumerate(panels.reshape(bands, 2, columns).transpose(0, 2, 1).reshape(-1, 2)):
-        if position >= len(labels):
-            upper.set_axis_off()
-            lower.set_axis_off()
-            continue
-        model, label = list(labels.items())[position]
-        _draw_runs(upper, lower, histories[histories["model"] == model])
-        upper.set_title(textwrap.fill(label, 20))
-        upper.set_ylim(min(0, np.nanmin(losses)), 1.05 * np.nanmax(losses))
-        lower.set(ylim=(0, 1), xlabel="Epoch")
-        lower.tick_params(labelbottom=True)
-        lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
-        if position % columns == 0:
-            upper.set_ylabel("Loss")
-            lower.set_ylabel("Validation Dice")
-    handles = [
-        Line2D([], [], color=BLUE, linestyle="--", label="training loss"),
-        Line2D([], [], color=VERMILLION, label="validation loss"),
-        Line2D([], [], color=GREEN, label="validation Dice"),
-        Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label="best epoch"),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4 if columns > 2 else 2)
+    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.6 + 3.9 * bands)
+    panels = figure.subplots(3 * bands, columns, sharex=True, sharey="row", squeeze=False)
+    stacks = panels.reshape(bands, 3, columns).transpose(0, 2, 1).reshape(-1, 3)
+    for axes in stacks[len(labels) :].flat:
+        axes.set_axis_off()
+    for stack, (model, label) in zip(stacks, labels.items(), strict=False):
+        _draw_runs(stack, histories[histories["model"] == model])
+        stack[0].set_title(fold_label(label, 20, 3))
+        stack[0].set_ylim(0, 1.05 * histories["train_loss"].max())
+        stack[2].set_xlabel("Epoch")
+        stack[2].tick_params(labelbottom=True)
+        stack[2].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+    for axes, (_, name, _) in zip(panels[:, 0], cycle(_CURVES.values()), strict=False):
+        axes.set_ylabel(name)
+    handles = [Line2D([], [], color=colour, label=f"{name}: {text}") for colour, name, text in _CURVES.values()]
+    best = "Best epoch: early stopping judges by the validation loss"
+    handles.append(Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=best))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 2 else 1)
     return figure
 
 
-def _draw_runs(upper: Axes, lower: Axes, histories: pd.DataFrame) -> None:
-    runs = histories.groupby(["fold", "seed"])
-    width = 1.2 if runs.ngroups == 1 else 0.7
-    for _, run in runs:
-        # A single epoch is no line.
-        look: dict[str, Any] = {"linewidth": width, "marker": "_" if len(run) == 1 else "", "clip_on": False}
-        upper.plot(run["epoch"], run["train_loss"], color=BLUE, linestyle="--", **look)
-        upper.plot(run["epoch"], run["validation_loss"], color=VERMILLION, **look)
-        lower.plot(run["epoch"], run["validation_dice"], color=GREEN, **look)
-        best = run.iloc[run["validation_loss"].argmin()]
-        for axes, column in ((upper, "validation_loss"), (lower, "validation_dice")):
+def _draw_runs(stack: Iterable[Axes], history: pd.DataFrame) -> None:
+    best = history.loc[history.groupby(["fold", "seed"])["validation_loss"].idxmin()]
+    # A single epoch is no line.
+    look: dict[str, Any] = {"linewidth": 1.2 if len(best) == 1 else 0.7, "clip_on": False}
+    look["marker"] = "_" if history["epoch"].max() == 1 else ""
+    for axes, (column, (colour, *_)) in zip(stack, _CURVES.items(), strict=True):
+        runs = history.pivot(index="epoch", columns=["fold", "seed"], values=column)
+        axes.plot(runs.index, runs, color=colour, **look)
+        if column != "train_loss":
+            axes.set_ylim(0, 1)
             axes.plot(best["epoch"], best[column], "o", color=INK, markersize=3, zorder=3, clip_on=False)

@@ -1,6 +1,5 @@
 """What a model costs: parameters, arithmetic, time and memory."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,12 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import stack_shape
 from lesionbench.evaluation.scores import collect_scores
-from lesionbench.models.networks import build_model, model_stride
+from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import Table, format_number
-from lesionbench.training.batches import padded_size
+from lesionbench.training.record import read_record
 
 SECONDS = "seconds.csv"  # beside the masks that `predict` writes: study, seconds
 
@@ -30,45 +30,40 @@ def cost_table(
     `records` are the run.json of `runs`, a (model, fold, seed) each; `predictions` the folders of their predictions,
     which hold the time of each study; `stacks` the slices of all studies, whose largest size is the one counted.
     """
-    read = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
+    read = [read_record(path) for path in records]
     times = collect_scores([Path(folder) / SECONDS for folder in predictions], runs)
     # The median, because the first study of a run also waits for the device to get ready.
     seconds = times.groupby(["model", "fold", "seed"])["seconds"].median().groupby("model").mean()
     rows = []
     for model, label in labels.items():
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
-        height, width = slice_size(stacks, own[0]["model"])
-        means = pd.DataFrame([_measured(record) for record in own]).mean()
+        network = build_network(own[0].model)
+        height, width = padded_size([stack_shape(path)[1:] for path in stacks], network.stride)
+        means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
         rows.append(
             {
                 "model": model,
                 "label": label,
-                "parameters": own[0]["parameters"],
+                "parameters": network.parameters,
                 "slice_height": height,
                 "slice_width": width,
-                "gmacs": gmacs(own[0]["model"], height, width),
+                "gmacs": gmacs(network, height, width),
                 **means.to_dict(),
                 "seconds_per_study": seconds[model],
             }
         )
     data = pd.DataFrame(rows)
-    return Table("Cost of the models", data, _show(data), _notes(read))
+    return Table("Cost of the models", data, _show(data), _notes([record.contents for record in read]))
 
 
-def slice_size(stacks: Sequence[str | Path], model: Mapping[str, Any]) -> tuple[int, int]:
-    """Return height and width of the slices of these studies as a model takes them: of the largest, padded."""
-    shapes = [stack_shape(path) for path in stacks]
-    return padded_size(max(shape[1] for shape in shapes), max(shape[2] for shape in shapes), model_stride(model))
-
-
-def gmacs(model: Mapping[str, Any], height: int, width: int) -> float:
-    """Return the multiply-accumulate operations, in billions, that a slice takes a model of the configuration.
+def gmacs(network: Network, height: int, width: int) -> float:
+    """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
 
     Convolutions and matrix products are counted, as is usual; nothing is computed, so any size will do.
     """
-    network = build_model(model).eval().to("meta")
+    module = network.module.eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 1, height, width, device="meta"))
+        module(torch.empty(1, 1, height, width, device="meta"))
     return counter.get_total_flops() / 2e9
 
 

@@ -1,12 +1,12 @@
 """Charts of the scores: the models beside each other, their differences, ranks, volumes and cost."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
@@ -26,37 +26,44 @@ from lesionbench.report.style import (
     PALE,
     PURPLE,
     VERMILLION,
+    fold_label,
     hide_axes,
     new_figure,
 )
 from lesionbench.report.tables import format_interval, format_number
 
+_MOST_LINES = 15  # studies whose lines through all models an eye can follow
 _MOST_PAIRS = 28
 
 
 def dice_by_model(comparison: pd.DataFrame, dice: pd.DataFrame) -> Figure:
-    """Draw the Dice of every study by every model, a thin line a study, with mean and interval of each model.
+    """Draw the Dice of every study by every model, with mean and interval of each model.
 
-    `comparison` is the comparison table's data, `dice` has a row a study and a column a model. An upright bar
-    marks the paper's mean where the table has one.
+    `comparison` is the comparison table's data, `dice` has a row a study and a column a model. A thin line joins the
+    dots of a study; for more than 15 studies, a shape behind the dots shows their density instead. An upright bar marks
+    the paper's mean where the table has one.
     """
     rows = np.arange(len(comparison))
     figure = new_figure(PAGE * 0.75, 0.9 + 0.55 * len(rows))
     axes = figure.add_subplot()
-    scores = dice[comparison["model"]].to_numpy()
-    axes.plot(scores.T, rows, color=GREY, linewidth=0.5, alpha=0.6, zorder=1)
-    axes.plot(scores.T, rows, "o", color=GREY, markersize=2.5, alpha=0.8, zorder=2)
-    axes.plot([], [], "o-", color=GREY, linewidth=0.5, markersize=2.5, label=f"a study (n = {len(dice)})")
+    scores = dice[comparison["model"]]
+    joined = len(dice) <= _MOST_LINES
+    if not joined:
+        shape: dict[str, Any] = {"width": 0.4, "cut": 0, "density_norm": "width", "inner": None, "saturation": 1}
+        sns.violinplot(scores, orient="h", color=PALE, linewidth=0, ax=axes, **shape)
+    look: dict[str, Any] = {"color": GREY, "linewidth": 0.5 if joined else 0, "markersize": 2.5}
+    axes.plot(scores.T, rows, "o-", alpha=0.7, clip_on=False, **look)
+    axes.plot([], [], "o-", label=f"a study (n = {len(dice)})", **look)
     means = comparison["mean_dice"]
     spans = np.abs(comparison[["mean_low", "mean_high"]].to_numpy() - means.to_numpy()[:, None]).T
     label = "mean, 95 % interval" if np.isfinite(spans).any() else "mean"
-    below = rows + 0.22
+    below = rows + 0.3
     axes.errorbar(means, below, xerr=spans, fmt="s", color=BLUE, markersize=5, capsize=3, label=label, clip_on=False)
     if comparison["paper_mean_dice"].notna().any():
         tick: dict[str, Any] = {"markersize": 13, "markeredgewidth": 1.8, "zorder": 5, "linestyle": ""}
         axes.plot(comparison["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
-    axes.set_yticks(rows, comparison["label"])
+    axes.set_yticks(rows, comparison["label"].map(fold_label))
     axes.grid(axis="y", visible=False)
     whiskers = HandlerErrorbar(xerr_size=1.0)  # in font sizes, so that they show beside the mark
     figure.legend(loc="outside lower center", ncols=3, handler_map={ErrorbarContainer: whiskers})
@@ -73,7 +80,7 @@ def pairwise_differences(pairs: pd.DataFrame) -> Figure:
         leader = gains.groupby(level=0).mean().idxmax()
         pairs = pairs[(pairs["first"] == leader) | (pairs["second"] == leader)]
     rows = np.arange(len(pairs))
-    figure = new_figure(PAGE, 1.1 + 0.26 * len(rows))
+    figure = new_figure(PAGE * 0.85, 1.1 + 0.34 * len(rows))
     axes = figure.add_subplot()
     if not len(rows):
         axes.text(0.5, 0.5, "One model: there is nothing to compare.", ha="center", va="center")
@@ -90,7 +97,8 @@ def pairwise_differences(pairs: pd.DataFrame) -> Figure:
     axes.margins(x=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.set(ylim=(len(rows) - 0.4, -1.3), xlabel="Difference in mean Dice, 95 % interval")
-    axes.set_yticks(rows, pairs["first_label"] + " − " + pairs["second_label"])
+    first, second = ([fold_label(label, 40, 1) for label in pairs[f"{side}_label"]] for side in ("first", "second"))
+    axes.set_yticks(rows, [f"{one}\n− {other}" for one, other in zip(first, second, strict=True)])
     axes.grid(axis="y", visible=False)
     axes.plot([], [], "s-", color=BLUE, markersize=5, label="told apart (Holm)")
     axes.plot([], [], "o-", color=GREY, markersize=5, label="not told apart")
@@ -110,42 +118,37 @@ def _write_beside(axes: Axes, row: float, *columns: str) -> None:
 
 def dice_readings(readings: pd.DataFrame) -> Figure:
     """Draw each model's mean Dice under each reading of the term; `readings` is that table's data."""
-    rows = np.arange(len(READINGS))
-    figure = new_figure(PAGE * 0.75, 1.3 + 0.4 * len(readings))
+    rows = np.arange(len(readings))
+    figure = new_figure(PAGE * 0.75, 1.2 + 0.48 * len(rows))
     axes = figure.add_subplot()
-    shifts = np.linspace(-0.32, 0.32, len(readings)) if len(readings) > 1 else [0]
-    marks = _marks(len(readings))
-    handles = []
-    for shift, (colour, mark), model in zip(shifts, marks, readings.to_dict("records"), strict=True):
-        means = [model[reading] for reading in READINGS]
+    shifts = np.linspace(-0.25, 0.25, len(READINGS))
+    for (reading, name), shift, (colour, mark) in zip(READINGS.items(), shifts, _marks(len(READINGS)), strict=True):
         look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
-        handles += axes.plot(means, rows + shift, mark, **look)
+        axes.plot(readings[reading], rows + shift, mark, label=name, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
-    axes.set_yticks(rows, [text[0].upper() + text[1:] for text in READINGS.values()])
+    axes.set_yticks(rows, readings["label"].map(fold_label))
     axes.grid(axis="y", visible=False)
-    # By a handle's own label, Matplotlib would leave out those that begin with an underscore.
-    figure.legend(handles, readings["label"].tolist(), loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
 def rank_stability(ranks: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """Draw how often each model takes each rank; `ranks` has a row a model (`statistics.rank_distribution`)."""
-    rows, columns = np.arange(len(ranks)), np.arange(ranks.shape[1])
-    figure = new_figure(min(PAGE, 2.6 + 0.4 * len(columns)), 0.8 + 0.3 * len(rows))
+    """Draw how often each model takes each rank, the best mean rank first.
+
+    `ranks` has a row a model (`statistics.rank_distribution`).
+    """
+    shares = ranks.loc[(ranks * ranks.columns).sum(axis=1).sort_values(kind="stable").index]
+    figure = new_figure(min(PAGE, 2.9 + 0.4 * shares.shape[1]), 0.8 + 0.3 * len(shares))
     axes = figure.add_subplot()
-    shares = ranks.to_numpy()
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
-    for row, column in np.argwhere(shares >= 0.005):
-        colour = "white" if shares[row, column] > 0.6 else INK
-        text = format_number(100 * shares[row, column], 0)
-        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=colour)
-    if np.isnan(shares).any():
+    cells = shares.map(lambda share: format_number(100 * share, 0) if share >= 0.005 else "")
+    look: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1, "linewidths": 1, "cbar": False}
+    sns.heatmap(shares, annot=cells, fmt="", annot_kws={"fontsize": 7}, ax=axes, **look)
+    if shares.isna().any(axis=None):
         text = f"Fewer than {fewest_studies()} studies:\nresampling so few is no evidence."
         axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=7, transform=axes.transAxes)
-    axes.set(xlabel="Rank, share of resamples (%)", ylim=(len(rows), 0))
-    axes.set_xticks(columns + 0.5, ranks.columns)
-    axes.set_yticks(rows + 0.5, [labels[model] for model in ranks.index])
+    axes.set(xlabel="Rank (% of resamples)", ylabel="")
+    axes.set_yticklabels([fold_label(labels[model]) for model in shares.index], rotation=0)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     return figure
@@ -166,7 +169,7 @@ def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapp
     for position, (axes, (model, label)) in enumerate(zip(panels.flat, labels.items(), strict=False)):
         differences = predicted[model] - reference
         mean, low, high = limits_of_agreement(differences)
-        title = textwrap.fill(label, 22)
+        title = fold_label(label, 22, 3)
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.plot((predicted[model] + reference) / 2, differences, "o", color=BLUE, markersize=3.5, alpha=0.7)
         if math.isfinite(mean):
@@ -202,7 +205,7 @@ def dice_by_cost(comparison: pd.DataFrame, cost: pd.DataFrame) -> Figure:
         axes.set(xlim=(0, 1.1 * values.max()), ylim=(0, 1), xlabel=name)
     panels[0].set_ylabel("Mean Dice, 95 % interval")
     handles = [bar.lines[0] for bar in panels[0].containers]
-    figure.legend(handles, both["label"].tolist(), loc="outside lower center", ncols=2)
+    figure.legend(handles, [fold_label(label, 40, 1) for label in both["label"]], loc="outside lower center", ncols=2)
     return figure
 
 

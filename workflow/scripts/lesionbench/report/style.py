@@ -1,5 +1,6 @@
 """The look of every figure, and how it is saved: the same bytes for the same content."""
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ matplotlib.rcParams.update(_STYLE)
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches. It belongs to no window and no global state."""
     return Figure(figsize=(width, height))
+
+
+def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
+    """Return a label broken into at most `lines` lines of `width` characters; an ellipsis stands for the rest."""
+    return textwrap.fill(label, width, max_lines=lines, placeholder=" …")
 
 
 def hide_axes(axes: Axes) -> None:

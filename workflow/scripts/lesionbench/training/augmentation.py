@@ -27,7 +27,7 @@ def augment(batch: Batch, slices: SliceSet, random: torch.Generator) -> Batch:
     matrices = _inverse(flips, angle[:, 0], 1 + scaling[:, 0], _aspect(batch, slices))
     grid = affine_grid(matrices, list(batch.image.shape), align_corners=False)
 
-    air, highest = slices.window
+    air, highest = slices.preprocessing.window
     image = grid_sample(batch.image - air, grid, mode="bilinear", align_corners=False) + air
     image = (image + shift[:, :, None, None]).clamp_(air, highest)
     target = grid_sample(batch.target, grid, mode="nearest", align_corners=False)

@@ -4,17 +4,17 @@ A slice stays in the types it is stored in (3 bytes a pixel, 1.6 GB for MosMedDa
 float32 only as part of a batch, on the device. There are no worker processes.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lesionbench.data.preprocessing import Preprocessing, padded_size
 from lesionbench.data.slices import load_stack, stack_shape
 from lesionbench.errors import UserError
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Slices as a model takes them.
 
     indices: (batch,) positions in the `SliceSet`; image, target: float32 (batch, 1, height, width), image in units of
-    `hu_scale`; valid: bool (batch, 1, height, width), False in the padding, or None where nothing is padded.
+    `hu_scale` HU; valid: bool (batch, 1, height, width), False in the padding, or None where nothing is padded.
     """
 
     indices: Tensor
@@ -38,7 +38,7 @@ class SliceSet:
 
     images: int16 HU (slices, height, width); masks: uint8, alike; both on `device`, or in host memory where the set is
     not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column (slices, 2);
-    study: (slices,) index into `studies`; window: `hu_window` in units of `hu_scale`.
+    study: (slices,) index into `studies`.
     """
 
     images: Tensor
@@ -47,8 +47,7 @@ class SliceSet:
     spacing: Tensor
     study: Tensor
     studies: tuple[str, ...]
-    hu_scale: float
-    window: tuple[float, float]
+    preprocessing: Preprocessing
     device: torch.device
     resident: bool
     padded: bool
@@ -61,53 +60,38 @@ class SliceSet:
         return self.images.nbytes + self.masks.nbytes
 
 
-def padded_size(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Return the smallest multiples of `stride` that hold a slice."""
-    return math.ceil(height / stride) * stride, math.ceil(width / stride) * stride
-
-
-def air_value(preprocessing: Mapping[str, Any]) -> int:
-    """Return the HU of the padding: the lower edge of `hu_window`, within int16 as the slices are."""
-    return max(round(preprocessing["hu_window"][0]), torch.iinfo(torch.int16).min)
-
-
 def load_slices(
-    paths: Sequence[str | Path],
+    stacks: Mapping[str, str | Path],
     stride: int,
-    preprocessing: Mapping[str, Any],
+    preprocessing: Preprocessing,
     device: torch.device,
     resident_limit: float,
 ) -> SliceSet:
-    """Read the slices and masks of studies (npz files) into one set.
+    """Read the slices and masks of studies, npz files by the study's name, into one set.
 
     The set lies on `device` if it takes no more than `resident_limit` bytes, else in host memory.
 
     Raises UserError where a study has no mask or no file is given.
     """
-    if not paths:
+    if not stacks:
         raise UserError("No study to train on or to validate on. Give each subset of `split` one study at least.")
     # The sizes first: each tensor is allocated once and filled in place, study by study.
-    shapes = [stack_shape(path) for path in paths]
+    shapes = [stack_shape(path) for path in stacks.values()]
     starts = np.cumsum([0, *(shape[0] for shape in shapes)])
-    height, width = padded_size(max(shape[1] for shape in shapes), max(shape[2] for shape in shapes), stride)
+    height, width = padded_size([shape[1:] for shape in shapes], stride)
     total = int(starts[-1])
     resident = 3 * total * height * width <= resident_limit
-    low, high = preprocessing["hu_window"]
-    scale = preprocessing["hu_scale"]
-
     storage = device if resident else torch.device("cpu")
-    images = torch.full((total, height, width), air_value(preprocessing), dtype=torch.int16, device=storage)
+    images = torch.full((total, height, width), preprocessing.air, dtype=torch.int16, device=storage)
     masks = torch.zeros((total, height, width), dtype=torch.uint8, device=storage)
     spacing = torch.empty((total, 2))
-    studies = []
-    for path, start, (slices, rows, columns) in zip(paths, starts, shapes, strict=False):
+    for (study, path), start, (slices, rows, columns) in zip(stacks.items(), starts, shapes, strict=False):
         stack = load_stack(path)
         if stack.mask is None:
-            raise UserError(f"{stack.study}: {path} holds no lesion mask, and training needs one. Annotate the study.")
+            raise UserError(f"{study}: {path} holds no lesion mask, and training needs one. Annotate the study.")
         images[start : start + slices, :rows, :columns] = torch.from_numpy(stack.image)
         masks[start : start + slices, :rows, :columns] = torch.from_numpy(stack.mask)
         spacing[start : start + slices] = torch.as_tensor(stack.spacing[1:])
-        studies.append(stack.study)
         del stack  # not kept while the next is read
 
     counts = torch.tensor([shape[0] for shape in shapes])
@@ -118,9 +102,8 @@ def load_slices(
         extents=extents.to(device),
         spacing=spacing.to(device),
         study=torch.arange(len(shapes)).repeat_interleave(counts),
-        studies=tuple(studies),
-        hu_scale=scale,
-        window=(low / scale, high / scale),
+        studies=tuple(stacks),
+        preprocessing=preprocessing,
         device=device,
         resident=resident,
         padded=bool((extents != torch.tensor([height, width])).any()),
@@ -179,4 +162,4 @@ def _batch(slices: SliceSet, index: Tensor, image: Tensor, mask: Tensor) -> Batc
         inside_rows = torch.arange(height, device=slices.device) < rows[:, None]
         inside_columns = torch.arange(width, device=slices.device) < columns[:, None]
         valid = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-    return Batch(index, image[:, None].float().div_(slices.hu_scale), mask[:, None].float(), valid)
+    return Batch(index, slices.preprocessing.intensities(image[:, None]), mask[:, None].float(), valid)

@@ -98,19 +98,6 @@ def place(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=layout)
 
 
-@contextmanager
-def explain_out_of_memory(device: torch.device, remedy: str) -> Iterator[None]:
-    """Turn a failed allocation into a UserError with `remedy`, a sentence that names the key to change."""
-    try:
-        yield
-    except RuntimeError as error:
-        # Only CUDA raises OutOfMemoryError; the CPU's and Apple's allocators raise RuntimeError with these words.
-        words = ("out of memory", "can't allocate memory")
-        if not isinstance(error, torch.OutOfMemoryError) and not any(text in str(error) for text in words):
-            raise
-        raise UserError(f"{device}: out of memory. {remedy}") from error
-
-
 def describe(device: torch.device) -> dict[str, Any]:
     """Return what a run's record says of the device: its name, and for a GPU its UUID, driver and peak memory."""
     if device.type != "cuda":

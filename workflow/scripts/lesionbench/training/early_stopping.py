@@ -1,31 +1,42 @@
-"""How well a model does on whole studies while it trains."""
+"""What early stopping judges by: how well a network does on whole studies of the validation part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from lesionbench.training.batches import SliceSet, batches
+from lesionbench.training.device import autocast
 from lesionbench.training.loss import EPSILON
+from lesionbench.training.recipe import Recipe
 
 THRESHOLD = 0.5
 
 
+def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
+    """Return the epoch, from 1, with the lowest validation loss: the first of equals."""
+    return 1 + min(range(len(history)), key=lambda row: history[row]["validation_loss"])
+
+
+def patience_left(history: Sequence[Mapping[str, float]], patience: int) -> int:
+    """Return how many more epochs may pass without a lower validation loss."""
+    return patience - (len(history) - best_epoch(history)) if history else patience
+
+
 @torch.inference_mode()
 def validate(
-    forward: Callable[[Tensor], Tensor],
+    forward: Callable[[torch.Tensor], torch.Tensor],
     slices: SliceSet,
-    batch_size: int,
-    amp: torch.autocast,
+    recipe: Recipe,
     stop_if_asked: Callable[[], None],
 ) -> tuple[float, float]:
     """Return the validation loss and the validation Dice, each of a study's volume and averaged over the studies.
 
-    The loss is the soft Dice loss of `loss.dice_loss`. The Dice is that of the mask at 0.5, averaged over the studies
-    with lesion in the reference or the prediction; NaN where there is none.
+    The loss is the soft Dice loss of `loss.dice_loss`, whatever the recipe's loss. The Dice is that of the mask at 0.5,
+    averaged over the studies with lesion in the reference or the prediction; NaN where there is none.
     """
+    amp = autocast(slices.device, recipe.precision)
     sums = torch.zeros((len(slices), 5), device=slices.device)
-    for batch in batches(slices, torch.arange(len(slices)), batch_size):
+    for batch in batches(slices, torch.arange(len(slices)), recipe.batch_size):
         stop_if_asked()
         with amp:
             logits = forward(batch.image)

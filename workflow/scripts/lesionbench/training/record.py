@@ -5,6 +5,7 @@ import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+from lesionbench.models.entry import ModelEntry
+from lesionbench.training.recipe import Recipe
+from lesionbench.words import counted
 
 WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
+_EXPECTED = (
+    f"Give the folder of one finished training, with {WEIGHTS} and {RECORD}, such as results/models/unet/fold-0/seed-0."
+)
 
 
 def write_run(
@@ -43,20 +51,56 @@ def write_run(
         temporary.write_text(json.dumps(complete, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the weights and the record of a finished training.
+@dataclass(frozen=True)
+class Record:
+    """A run.json: what was trained, how, and all else that it says (`docs/files.md`)."""
 
-    Raises UserError, naming the file, where one is missing or damaged.
-    """
-    path = folder / RECORD
+    model: ModelEntry
+    recipe: Recipe
+    preprocessing: Preprocessing
+    contents: dict[str, Any]
+
+
+def read_record(path: str | Path) -> Record:
+    """Return the record of a finished training. Raises UserError, naming the file, where it is missing or damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or not {"model", "training", "preprocessing"} <= record.keys():
+        contents = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(contents, dict) or not {"model", "training", "preprocessing"} <= contents.keys():
             raise ValueError("it is no record of a training")
-        path = folder / WEIGHTS
-        return load_file(path), record
+        return Record(
+            ModelEntry(**contents["model"]),
+            Recipe(**contents["training"]),
+            Preprocessing(**contents["preprocessing"]),
+            contents,
+        )
+    except (OSError, TypeError, ValueError) as error:
+        raise _unreadable(Path(path), error) from error
+
+
+def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
+    """Return the weights and the record of a finished training, as `read_record` does."""
+    if problem := _no_run(folder):
+        raise UserError(f"{folder}: {problem}. {_EXPECTED}")
+    record = read_record(folder / RECORD)
+    try:
+        return load_file(folder / WEIGHTS), record
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}). Give the folder of a finished training, with {WEIGHTS} and {RECORD}, "
-            "such as results/models/unet/fold-0/seed-0."
-        ) from error
+        raise _unreadable(folder / WEIGHTS, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: cannot be read ({error}). {_EXPECTED}")
+
+
+def _no_run(folder: Path) -> str:
+    """Say what is there in place of a run, "" where there is one."""
+    if (folder / RECORD).exists():
+        return ""
+    if not folder.is_dir():
+        return "this is a file" if folder.exists() else "no such folder"
+    # A folder of models, of one model, or of its fold: four folders lie between the results and a run.
+    below = [path.parent for depth in range(1, 5) for path in sorted(folder.glob("*/" * depth + RECORD))]
+    if not below:
+        return f"this folder has no {RECORD}"
+    some = ", ".join(map(str, below[:3])) + (", …" if len(below) > 3 else "")
+    return f"this folder holds {counted(len(below), 'run')} and is none itself: {some}"

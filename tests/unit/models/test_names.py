@@ -1,0 +1,114 @@
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from lesionbench.errors import UserError
+from lesionbench.experiment.config import resolve_config
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.names import LIST, list_holds, listed_names, unknown_names
+from lesionbench.models.networks import installed_names
+
+REPOSITORY = Path(__file__).parents[3]
+MISSPELT = {"models": {"small": {"architecture": "Unet", "encoder": "resnet43"}}, "compare": ["small"]}
+
+
+USUAL = {"architecture": "Unet", "encoder": "resnet18"}
+
+
+def told(**entry):
+    """The messages about a model's entry."""
+    return "\n\n".join(unknown_names(ModelEntry.of({**USUAL, **entry}), listed_names()))
+
+
+def install(monkeypatch, version):
+    """Let every package be installed in a version; None: not at all."""
+
+    def found(package):
+        if version is None:
+            raise metadata.PackageNotFoundError(package)
+        return version
+
+    monkeypatch.setattr(metadata, "version", found)
+
+
+def test_the_list_holds_what_the_installed_packages_know():
+    assert listed_names() == installed_names(), "smp or timm has another version: run `make names` and commit the list"
+
+
+def test_the_list_is_part_of_the_package():
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    root = REPOSITORY / settings["package-dir"][""]
+    data = settings["package-data"]
+    assert LIST in [path for name in data for glob in data[name] for path in (root / name.replace(".", "/")).glob(glob)]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"encoder": "tu-resnet18.a1_in1k"},
+        {"encoder": "tu-resnet18", "options": {"drop_path_rate": 0.1}},
+        {"encoder": "tu-convnext_tiny_in22ft1k"},
+        {"architecture": "classic-unet", "encoder": None, "options": {"width": 4}},
+        {"architecture": "DeepLabV3Plus", "options": {"encoder_output_stride": 8}},
+    ],
+)
+def test_known_names_pass(entry):
+    assert told(**entry) == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"architecture": "unet"}, ["architecture: unet is unknown. Did you mean Unet", "\n  architecture: Unet"]),
+        ({"architecture": "my_models.py:MyNet"}, ["architecture: my_models.py:MyNet is unknown", "classic-unet, Unet"]),
+        (
+            {"architecture": "resnet34", "encoder": None},
+            ["resnet34 is an encoder", "\n  architecture: Unet\n  encoder: resnet34"],
+        ),
+        ({"architecture": "resnet50d", "encoder": None}, ["resnet50d is an encoder", "\n  encoder: tu-resnet50d"]),
+        ({"encoder": "FPN"}, ["FPN is an architecture", "\n  architecture: Unet\n  encoder: resnet34"]),
+        (
+            {"architecture": "vgg19", "encoder": "FPN"},
+            ["vgg19 is an encoder", "FPN is an architecture", "\n  architecture: FPN\n  encoder: vgg19"],
+        ),
+        ({"encoder": "ResNet34"}, ["encoder: ResNet34 is unknown. Did you mean resnet34", "\n  encoder: resnet34\n"]),
+        ({"encoder": "resnet50d.a1_in1k"}, ["\n  encoder: tu-resnet50d.a1_in1k\n", str(LIST)]),
+        ({"encoder": "tu-resnet19.a1_in1k"}, ["Did you mean tu-resnet", "\n  encoder: tu-resnet"]),
+        ({"encoder": "swin transformer of mine"}, ["\n  encoder: resnet34\n"]),
+        ({"options": {"encodr_depth": 3}}, ["options: Unet takes no encodr_depth", "\n  options: {encoder_depth: 3}"]),
+        ({"options": {"colour": "red"}}, ["options: Unet takes no colour. It takes encoder_depth, "]),
+        ({"options": {3: 3}}, ["options: Unet takes no 3"]),
+        ({"encoder": "tu-resnet18", "options": {"classes": 2}}, ["options: classes is set by the workflow. Remove it"]),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_right_line(entry, said):
+    for text in said:
+        assert text in told(**entry)
+
+
+def test_all_unknown_names_are_told_at_once():
+    config = {
+        "models": {
+            "one": {"architecture": "Unet", "encoder": "resnet43", "options": {"encodr_depth": 3}},
+            "two": {"architecture": "FNP", "encoder": "resnet34"},
+            "idle": {"architecture": "unlisted"},
+        },
+        "compare": ["one", "two"],
+    }
+    with pytest.raises(UserError, match=r"(?s)models\.one\.encoder.*models\.one\.options.*models\.two\.arch") as error:
+        resolve_config(config)
+    assert "idle" not in str(error.value)
+
+
+def test_other_versions_may_know_other_names(monkeypatch):
+    install(monkeypatch, "99.0")
+    assert not list_holds()
+    assert resolve_config(MISSPELT)["models"]["small"]["encoder"] == "resnet43"
+
+
+def test_jobs_with_environments_of_their_own_know_the_list(monkeypatch):
+    install(monkeypatch, None)
+    with pytest.raises(UserError, match=r"models\.small\.encoder: resnet43 is unknown"):
+        resolve_config(MISSPELT)

@@ -1,0 +1,5 @@
+"""`python -m lesionbench` is the command `lesionbench`."""
+
+from lesionbench.cli import main
+
+raise SystemExit(main())

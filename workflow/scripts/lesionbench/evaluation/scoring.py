@@ -1,0 +1,16 @@
+"""What scores depend on beside the masks. Needs nothing but the standard library."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The section `evaluation` of the configuration; the schema says what each key means.
+
+    threshold: a probability; surface_tolerance_mm: in mm; min_lesion_voxels, resamples: counts.
+    """
+
+    threshold: float = 0.5
+    surface_tolerance_mm: float = 3
+    min_lesion_voxels: int = 10
+    resamples: int = 10000
