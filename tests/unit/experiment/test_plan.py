@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
     models = {"a": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": str(tmp_path / "none")}}
     with pytest.raises(UserError, match=r"models\.a\.encoder_weights: there is no file"):
         plan_experiment(config(models=models, compare=["a"]))
+
+
+@pytest.mark.parametrize(("name", "found"), [("study {1}", "{1}"), ("a<b>c", "<b>"), ("{ a.b , x y}", "{ a.b , x y}")])
+def test_a_name_that_snakemake_would_fill_in_is_refused(tmp_path, name, found):
+    for study in ("a", "b", name):
+        for file in (tmp_path / "masks" / f"{study}_mask.nii.gz", tmp_path / "other" / f"{study}.nii.gz"):
+            file.parent.mkdir(exist_ok=True)
+            file.touch()
+    models = {"a": {"predictions": str(tmp_path / "other")}}
+    with pytest.raises(UserError, match=re.escape(f"Snakemake takes {found} in a path")):
+        plan_experiment({"dataset": {"root": str(tmp_path)}, "models": models, "compare": ["a"]})
 
 
 def test_a_slice_to_show_is_of_a_test_study():

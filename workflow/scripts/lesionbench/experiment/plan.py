@@ -4,6 +4,7 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from lesionbench.experiment.config import resolve_config
 from lesionbench.words import counted
 
 CHECKOUT = Path(__file__).parents[4]
+_FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
 
 
 class Run(NamedTuple):
@@ -135,6 +137,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds)
     _check_masks_from_elsewhere(experiment)
     _check_slices_to_show(experiment)
+    _check_paths(experiment)
     return experiment
 
 
@@ -188,6 +191,23 @@ def _check_slices_to_show(experiment: Experiment) -> None:
             f"figures.slices: {_first(unknown)}: not a test study of the first fold. Choose from {', '.join(shown)}, "
             "or write:\n  slices: auto"
         )
+
+
+def _check_paths(experiment: Experiment) -> None:
+    """Refuse paths that Snakemake cannot read: it fills in `{x}` and `<x>` in every path and knows no escape for them.
+
+    Source: `apply_wildcards` in snakemake.io, `Pathvars.apply` in snakemake.pathvars.
+    """
+    models = experiment.settings["compare"]
+    folders = [folder for model in models if (folder := experiment.predictions(model))]
+    scans = experiment.scans + experiment.masks
+    names = scans if not experiment.settings["dataset"]["phantom"] else []
+    for path in [*names, *folders, *(file for model in models for file in experiment.encoder_weights(model))]:
+        if found := _FILLED_IN.search(path.removeprefix("<resources>")):
+            raise UserError(
+                f"{path}: Snakemake takes {found[0]} in a path for a name to fill in. Rename the file or folder, for "
+                f"example with ({found[0][1:-1]}) in its place."
+            )
 
 
 def _first(names: Sequence[str], count: int = 5) -> str:
