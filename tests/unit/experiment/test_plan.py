@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.plan import Run, plan_experiment, read_reference_results
+from lesionbench.experiment.plan import plan_experiment, read_reference_results
+from lesionbench.experiment.rows import Run
 
 MODELS = {
     "a": {"architecture": "classic-unet", "label": "Model A"},
@@ -35,7 +36,7 @@ def test_encoder_weights_and_labels():
     experiment = plan_experiment(config())
     assert experiment.encoder_weights("b") == ["<resources>/weights/resnet34.safetensors"]
     assert experiment.encoder_weights("a") == []
-    assert (experiment.label("a"), experiment.label("b")) == ("Model A", "b")
+    assert experiment.labels == {"b": "b", "a": "Model A"}
 
 
 def test_masks_without_ct_are_named(tmp_path):
@@ -67,8 +68,8 @@ def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
         )
     )
     assert experiment.runs == [Run("other", 0, 3), Run("other", 1, 3)]
-    assert experiment.trained == experiment.trainings == []
-    assert experiment.predictions("other") == other
+    assert not experiment.trained and not experiment.trainings
+    assert experiment.rows["other"].masks(0, 3) == other
     tested = [path for fold in experiment.folds for path in experiment.masks_from_elsewhere("other", fold)]
     assert sorted(tested) == [f"{other}/{study}.nii.gz" for study in studies]
 
