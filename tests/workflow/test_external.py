@@ -33,20 +33,23 @@ def reference(number):
     return mask
 
 
-def write(path, mask):
+def write(path, mask, turn=False):
+    """Write a mask, if asked for with its axes in another order and direction, which moves nothing in the world."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(mask, AFFINE), path)
+    image = nib.Nifti1Image(mask, AFFINE)
+    nib.save(image.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]])) if turn else image, path)
 
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):
-    """A checkout that has compared masks shifted by one and by two voxels, with two naming schemes."""
+    """A checkout that has compared masks shifted by one and by two voxels, with several naming schemes and axes."""
     checkout = copy_checkout(repository, tmp_path_factory.mktemp("external"))
     for number, study in enumerate(STUDIES):
         mask = reference(number)
         write(checkout.folder / "data" / "masks" / f"{study}_mask.nii.gz", mask)
         write(checkout.folder / "near" / f"{study}.nii.gz", np.roll(mask, 1, axis=0))
-        write(checkout.folder / "far" / f"{study}_mask.nii.gz", np.roll(mask, 2, axis=0))
+        far = f"{study}_mask.nii.gz" if number % 2 else f"{study}.NII"
+        write(checkout.folder / "far" / far, np.roll(mask, 2, axis=0), turn=number % 3 == 0)
     checkout.snakemake(config=CONFIG)
     return checkout
 

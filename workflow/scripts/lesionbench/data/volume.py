@@ -227,8 +227,8 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     if not isinstance(image, nib.Nifti1Pair):
         raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
     shape = image.shape
-    text = "×".join(map(str, shape))
-    if min(shape) < 1:
+    text = "×".join(map(str, shape)) or "0"
+    if min(shape, default=0) < 1:
         raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
     if len(shape) < 3 or max(shape[3:], default=1) > 1:
         raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
@@ -237,7 +237,7 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     axes = affine[:3, :3]
     flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
     if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= flat:
-        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert it anew.")
+        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert again.")
     if not image.header["sform_code"] and not image.header["qform_code"]:
         logger.warning("%s: the header has no orientation; %s is assumed.", path, "".join(nib.aff2axcodes(affine)))
     return image, Grid(tuple(shape[:3]), affine)
@@ -367,5 +367,5 @@ def _unreadable(path: str | Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())
     return UserError(
         f"{path}: cannot be read as NIfTI ({reason}). "
-        "It is truncated, damaged or of another format: copy or convert it anew."
+        "It is truncated, damaged or of another format: copy or convert it again."
     )
