@@ -132,6 +132,14 @@ def test_a_slice_to_show_is_of_a_test_study():
         plan_experiment(config(figures={"slices": [{"study": fold.train[0], "slice": 3}]}))
 
 
+def test_the_papers_numbers_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config(reference_results="workflow/report/paper.csv"))
+    assert len(read_reference_results(experiment.settings["reference_results"])) == 4
+    with pytest.raises(UserError, match=r"models\.b\.encoder_weights: there is no file config\.yaml"):
+        plan_experiment(config(models=MODELS | {"b": MODELS["b"] | {"encoder_weights": "config.yaml"}}))
+
+
 def test_reference_results(tmp_path):
     path = tmp_path / "numbers.csv"
     path.write_text("model,mean_dice,max_dice,note\na,0.5,0.75,x\n")

@@ -216,7 +216,7 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     if not path:
         return []
     try:
-        with _find_file(path).open(newline="", encoding="utf-8-sig") as file:
+        with _find_reference_results(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -282,16 +282,21 @@ def _first(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (" …" if len(names) > count else "")
 
 
-def _find_file(path: str) -> Path:
-    """Return a file of the working directory, or else of the checkout: a workflow that uses this one has no copy."""
-    return Path(path) if Path(path).is_file() else CHECKOUT / path
+def _find_reference_results(path: str) -> Path:
+    """Return the file below the working directory, or else below the checkout, where the paper's numbers lie.
+
+    A workflow that uses this one as a module has no copy of them.
+    """
+    with_us = CHECKOUT / path
+    return with_us if with_us.is_file() and not Path(path).is_file() else Path(path)
 
 
 def _check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
-    files = {"reference_results": settings["reference_results"]}
+    reference = settings["reference_results"]
+    files = {"reference_results": str(_find_reference_results(reference)) if reference else None}
     for model, row in rows.items():
         if isinstance(row, Trained) and row.entry.encoder_weights != "imagenet":
             files[f"models.{model}.encoder_weights"] = row.entry.encoder_weights
     for key, path in files.items():
-        if path and not _find_file(path).is_file():
+        if path and not Path(path).is_file():
             raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")
