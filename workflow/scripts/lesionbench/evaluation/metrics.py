@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -135,8 +135,8 @@ def evaluate(
     Returns the METRICS of each study, and index, voxels and Dice of each slice of `plane`, both led by column `study`.
     Raises one UserError that lists every prediction that is missing, unreadable or on another grid.
     """
-    by_study: list[dict] = []
-    by_slice: list[dict] = []
+    by_study: list[dict[str, Any]] = []
+    by_slice: list[dict[str, Any]] = []
     problems = []
     for study, path in references.items():
         try:
@@ -180,7 +180,8 @@ def surface_scores(
 
 def _surface_points(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return the surface voxels (n, 3) of a mask in mm."""
-    return np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing
+    points: np.ndarray = np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing
+    return points
 
 
 def lesion_counts(reference: np.ndarray, prediction: np.ndarray, min_voxels: int) -> dict[str, int]:

@@ -181,4 +181,5 @@ def studies_needed(pairs: int, alpha: float = ALPHA) -> int:
 
 def _defined(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values, dtype=float)
-    return array[np.isfinite(array)]
+    defined: np.ndarray = array[np.isfinite(array)]
+    return defined

@@ -26,4 +26,5 @@ def draw(
     """Return what a function of `report.figures`, as `module:function`, draws of the kinds of input that it reads."""
     module, _, name = function.partition(":")
     inputs = {kind: READERS[kind](files.get(kind), params) for kind in reads}
-    return getattr(import_module(f"lesionbench.report.figures.{module}"), name)(**inputs)
+    draw_figure: Callable[..., Figure] = getattr(import_module(f"lesionbench.report.figures.{module}"), name)
+    return draw_figure(**inputs)

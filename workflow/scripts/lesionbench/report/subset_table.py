@@ -56,6 +56,6 @@ def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
     }
     shown = data[[column for column in headers if column in data]].rename(columns=headers)
     names = {**SUBSETS, "total": "Total"}
-    return shown.apply(
-        lambda column: column.map(names if column.name == "Subset" else lambda count: format_number(count, 0))
-    )
+    for header, column in shown.items():
+        shown[header] = column.map(names if header == "Subset" else lambda count: format_number(count, 0))
+    return shown

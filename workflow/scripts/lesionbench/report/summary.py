@@ -90,7 +90,7 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
 
 
 def read_provenance(
-    trainings: Sequence[Sequence],
+    trainings: Sequence[Sequence[Any]],
     records: Sequence[str | Path],
     weights: Sequence[str | Path],
     labels: Mapping[str, str],

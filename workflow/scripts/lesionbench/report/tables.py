@@ -128,7 +128,7 @@ def _latex(table: Table, name: str) -> str:
 
 
 def _web_page(table: Table, _: str) -> str:
-    def row(cells: Sequence, tag: str) -> str:
+    def row(cells: Sequence[object], tag: str) -> str:
         kinds = [' class="text"' if position < table.text_columns else "" for position in range(len(cells))]
         return "".join(
             f"<{tag}{kind}>{html.escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)

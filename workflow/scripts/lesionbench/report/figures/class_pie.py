@@ -48,7 +48,7 @@ def class_pie(classes: pd.DataFrame) -> Figure:
 
 def _spread(angles: np.ndarray, gap: float = 0.42) -> np.ndarray:
     """Return a height for the label of each wedge, near the wedge and at least `gap` from the next on the same side."""
-    heights = 1.15 * np.sin(angles)
+    heights: np.ndarray = 1.15 * np.sin(angles)
     for side in (np.cos(angles) > 0, np.cos(angles) <= 0):
         members = np.flatnonzero(side)[np.argsort(-heights[side])]
         for upper, lower in pairwise(members):

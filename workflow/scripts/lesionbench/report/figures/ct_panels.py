@@ -51,7 +51,7 @@ class View:
     def ratio(self) -> float:
         """Height over width in the patient."""
         height, width = self.image.shape
-        return height * self.spacing[0] / (width * self.spacing[1])
+        return float(height * self.spacing[0] / (width * self.spacing[1]))
 
 
 def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
