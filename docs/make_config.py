@@ -26,7 +26,7 @@ tells the configuration: it is written again after any change but one of `figure
 HEADER = "| key | what it is | values | default | runs again |\n| --- | --- | --- | --- | --- |"
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "null": "`null`", "object": "mapping"}
-RULES = {"*": "everything, into the new folder", "plot_*": "all figures"}
+RULES = {"*": "everything, into the new folder", "plot*": "all figures"}
 
 
 def sections(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

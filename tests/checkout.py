@@ -15,7 +15,11 @@ TINY = {
     "preprocessing": {"plane": "axial"},
     "training": {"max_epochs": 1, "device": "cpu", "learning_rate": 0.001},
     "models": {
-        "small": {"label": "Small U-Net", "architecture": "classic-unet", "options": {"width": 4}},
+        "small": {
+            "label": "Small {U-Net} & <b>50%</b> $x$ *y* |z|",
+            "architecture": "classic-unet",
+            "options": {"width": 4},
+        },
         "mobile": {"label": "MobileNetV2", "architecture": "Unet", "encoder": "mobilenet_v2", "encoder_weights": None},
     },
     "compare": ["small", "mobile"],

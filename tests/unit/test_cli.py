@@ -112,7 +112,7 @@ def test_the_mask_lies_on_the_scans_grid_and_its_volume_is_told(run, scan, tmp_p
 
 
 def test_a_higher_threshold_finds_nothing(run, scan, tmp_path, capsys):
-    arguments = ["segment", str(scan), str(tmp_path / "mask.nii"), "--run", str(run), "--device", "cpu"]
+    arguments = ["segment", str(scan), str(tmp_path / "mask.Nii"), "--run", str(run), "--device", "cpu"]
     assert main([*arguments, "--threshold", "0.6"]) == 0
     assert "lesion of 0.0 ml" in capsys.readouterr().out
 

@@ -13,8 +13,9 @@ from docs.make_config import PAGE, leaves, page
 
 from checkout import merged
 from lesionbench.data.volume import Volume
-from lesionbench.evaluation.metrics import evaluate_study
+from lesionbench.evaluation.metrics import MaskPair, evaluate_study
 from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import PAIR_COLUMNS
 from lesionbench.experiment.config import read_schema, resolve_config
 
@@ -36,7 +37,7 @@ def test_every_key_says_which_rules_its_change_runs_again():
     keys = dict(leaves(read_schema()))
     assert len(keys) > 40 and {"training.loss", "dataset.phantom.size", "models.NAME.encoder"} <= keys.keys()
     for path, rule in keys.items():
-        unknown = set(rule["x-reruns"]) - RULES - {"*", "plot_*"}
+        unknown = set(rule["x-reruns"]) - RULES - {"*", "plot*"}
         assert not unknown, f"{path}: {unknown}"
 
 
@@ -45,9 +46,10 @@ def test_every_metric_is_described():
     reference = np.zeros((6, 6, 4), np.uint8)
     reference[1:4, 1:4, 1:3] = 1
     masks = (Volume(mask, np.eye(4)) for mask in (reference, np.roll(reference, 1, axis=0)))
-    scores, slices = evaluate_study(*masks, "axial", {"surface_tolerance_mm": 1, "min_lesion_voxels": 1})
+    pair = MaskPair(*masks, "axial", Scoring())
+    scores = evaluate_study(pair)
     assert len(scores) > 10
-    assert {*scores, *slices[0], *READINGS} - described == set()
+    assert {*scores, *pair.slices[0], *READINGS} - described == set()
 
 
 def test_every_statistic_is_described():

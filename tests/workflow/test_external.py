@@ -10,13 +10,15 @@ import pytest
 from checkout import copy_checkout, merged
 
 AFFINE = np.diag([-2.0, 2.0, 8.0, 1.0])
-STUDIES = [f"study_{number:04d}" for number in range(1, 9)]
+# In their order. Names are text, whatever they mean to a shell, Snakemake, Markdown or LaTeX.
+STUDIES = ["\"q\" 'q' & <b", "$HOME $x$ |é|, a=b:c", "*y* `z` \\n", "100 % {x y} {"]
+STUDIES += ["study_0005", "study_0006", "study_0007", "study_0008"]
 CONFIG = {
     "dataset": {"phantom": None, "root": "data"},
     "split": {"protocol": "cross-validation", "folds": 2},
     "seeds": [0, 1],
     "models": {
-        "near": {"label": "Nearly right", "predictions": "near/"},
+        "near": {"label": "{nearly} 95 % & <b>$right$</b>", "predictions": "near/"},
         "far": {"predictions": "far"},
     },
     "compare": ["far", "near"],
@@ -31,20 +33,23 @@ def reference(number):
     return mask
 
 
-def write(path, mask):
+def write(path, mask, turn=False):
+    """Write a mask, if asked for with its axes in another order and direction, which moves nothing in the world."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(mask, AFFINE), path)
+    image = nib.Nifti1Image(mask, AFFINE)
+    nib.save(image.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]])) if turn else image, path)
 
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):
-    """A checkout that has compared masks shifted by one and by two voxels, with two naming schemes."""
+    """A checkout that has compared masks shifted by one and by two voxels, with several naming schemes and axes."""
     checkout = copy_checkout(repository, tmp_path_factory.mktemp("external"))
     for number, study in enumerate(STUDIES):
         mask = reference(number)
         write(checkout.folder / "data" / "masks" / f"{study}_mask.nii.gz", mask)
         write(checkout.folder / "near" / f"{study}.nii.gz", np.roll(mask, 1, axis=0))
-        write(checkout.folder / "far" / f"{study}_mask.nii.gz", np.roll(mask, 2, axis=0))
+        far = f"{study}_mask.nii.gz" if number % 2 else f"{study}.NII"
+        write(checkout.folder / "far" / far, np.roll(mask, 2, axis=0), turn=number % 3 == 0)
     checkout.snakemake(config=CONFIG)
     return checkout
 
@@ -65,7 +70,7 @@ def test_every_study_is_scored_once(results):
 
 def test_the_better_one_is_told_apart(results):
     comparison = pd.read_csv(results / "tables" / "comparison.csv")
-    assert comparison["label"].tolist() == ["far", "Nearly right"]
+    assert comparison["label"].tolist() == ["far", "{nearly} 95 % & <b>$right$</b>"]
     assert comparison["sd_over_seeds"].isna().all()
     assert pd.read_csv(results / "tables" / "pairwise.csv")["different"].tolist() == [True]
 
@@ -78,6 +83,16 @@ def test_nothing_is_made_that_needs_a_ct_or_a_training(results):
     assert not (results / "tables" / "cost.csv").exists()
     inventory = pd.read_csv(results / "dataset" / "studies.csv")
     assert inventory["ct"].isna().all() and (inventory["axial_slices"] == 6).all()
+
+
+def test_a_study_of_any_name_is_cut_into_slices(checkout):
+    study, scans = STUDIES[1], checkout.folder / "scans"
+    for number, name in enumerate(STUDIES[:3]):
+        write(scans / "masks" / f"{name}_mask.nii.gz", reference(number))
+        write(scans / "studies" / "CT-1" / f"{name}.nii.gz", reference(number).astype(np.int16))
+    config = {"dataset": {"root": "scans"}, "split": {"protocol": "holdout"}, "pathvars": {"results": "results/cut"}}
+    checkout.snakemake(f"results/cut/slices/{study}.npz", config=merged(CONFIG, config))
+    assert np.load(checkout.folder / "results" / "cut" / "slices" / f"{study}.npz")["mask"].sum() == reference(1).sum()
 
 
 def test_only_a_changed_mask_is_scored_again(checkout):
@@ -95,8 +110,8 @@ def test_only_a_changed_mask_is_scored_again(checkout):
 def test_a_missing_mask_stops_before_anything_runs(checkout):
     absent = {"models": {"near": {"predictions": "nowhere"}}, "pathvars": {"results": "results/absent"}}
     output = checkout.snakemake(config=merged(CONFIG, absent), check=False)
-    assert "models.near.predictions: 8 of 8 test studies have no mask there (study_0001" in output
-    assert "nowhere/study_" in output and not (checkout.folder / "results" / "absent").exists()
+    assert 'models.near.predictions: 8 of 8 test studies have no mask there ("q' in output
+    assert f"nowhere/{STUDIES[0]}.nii.gz" in output and not (checkout.folder / "results" / "absent").exists()
 
 
 def test_an_unusable_mask_is_named_and_the_other_runs_are_kept(checkout):

@@ -56,7 +56,7 @@ rule split:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        subsets=subsets,
+        subsets=planned(experiment.subsets),
         code=code_digest("split"),
     message:
         "Splitting the studies: fold {wildcards.fold}"
@@ -66,8 +66,8 @@ rule split:
 
 rule preprocess:
     input:
-        ct=ct,
-        mask=mask,
+        ct=planned(experiment.ct),
+        mask=planned(experiment.mask),
     output:
         "<results>/slices/{study}.npz",
     log:

@@ -16,7 +16,7 @@ rule predict:
         runtime=60,
     params:
         threshold=lookup(within=settings, dpath="evaluation/threshold"),
-        device=lookup(within=settings, dpath="models/{model}/training/device"),
+        device=planned(experiment.device),
         code=code_digest("predict"),
     message:
         "Predicting the test studies with {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
@@ -26,9 +26,9 @@ rule predict:
 
 rule evaluate:
     input:
-        predictions=predictions,
-        masks=masks_from_elsewhere,
-        references=references,
+        predictions=planned(masks_of),
+        masks=planned(experiment.masks_from_elsewhere),
+        references=planned(experiment.references),
     output:
         studies="<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
         slices="<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
@@ -40,9 +40,9 @@ rule evaluate:
         mem_mb=growing(4000),
         runtime=60,
     params:
-        studies=test_studies,
+        studies=planned(experiment.tested),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
-        evaluation=metric_settings,
+        scoring=experiment.scoring,
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

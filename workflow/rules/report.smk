@@ -1,3 +1,48 @@
+# The run of each model whose predictions the figures of slices show.
+shown_run = f"fold-{experiment.first_fold}/seed-{settings['seeds'][0]}"
+shown_studies = experiment.tested(experiment.first_fold)
+shown_stacks = collect("<results>/slices/{study}.npz", study=shown_studies)
+# The files of each kind of input that figures read.
+figure_inputs = {
+    "classes": "<results>/dataset/classes.csv",
+    "comparison": "<results>/comparison.json",
+    "cost": "<results>/tables/cost.csv",
+    "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
+    "stacks": shown_stacks,
+}
+
+
+def table(name, category):
+    """The files of a table; the report shows the page."""
+    page = report(
+        f"<results>/tables/{name}.html",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"result": f"Table: {name.replace('_', ' ')}"},
+    )
+    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
+
+
+def figure(name, caption, category, labels):
+    """The files of a figure, one a format; the report shows the first."""
+    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
+    return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
+
+
+def targets():
+    """What the workflow makes in the end."""
+    with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
+    return [
+        rules.summary.output,
+        rules.inventory.output,
+        rules.slice_table.output,
+        rules.compare.output,
+        collect(rules.plot.output, figure=due_figures(experiment)),
+        with_ct if experiment.shows_ct else [],
+        rules.compare_cost.output if experiment.trained else [],
+    ]
+
+
 rule slice_table:
     input:
         studies="<results>/dataset/studies.csv",
@@ -13,7 +58,7 @@ rule slice_table:
         runtime=10,
     params:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
-        paper=bool(reference_results),
+        paper=bool(experiment.reference_results),
         code=code_digest("slice_table"),
     message:
         "Counting slices by subset"
@@ -26,6 +71,7 @@ rule compare:
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
     output:
+        data="<results>/comparison.json",
         comparison=table("comparison", "Comparison"),
         pairwise=table("pairwise", "Comparison"),
         per_study=table("per_study", "Comparison"),
@@ -40,10 +86,10 @@ rule compare:
         runtime=30,
     params:
         runs=[list(run) for run in experiment.runs],
-        labels=labels,
-        reference=reference_results,
+        labels=experiment.labels,
+        reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
-        studies=tested,
+        studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:
         "Comparing the models"
@@ -67,7 +113,7 @@ rule compare_cost:
         runtime=30,
     params:
         runs=[list(run) for run in experiment.trainings],
-        labels=trained_labels,
+        labels=experiment.trained_labels,
         code=code_digest("compare_cost"),
     message:
         "Comparing the cost of the models"
@@ -75,80 +121,48 @@ rule compare_cost:
         "../scripts/compare_cost.py"
 
 
-rule plot_class_pie:
+rule plot:
     input:
-        classes="<results>/dataset/classes.csv",
+        unpack(lambda wildcards: {kind: figure_inputs[kind] for kind in FIGURES[wildcards.figure].files}),
     output:
-        figure("class_pie", "Data"),
+        figure(
+            "{figure}",
+            "figure",
+            lambda wildcards: FIGURES[wildcards.figure].category,
+            lambda wildcards: {"result": f"Figure: {wildcards.figure.replace('_', ' ')}"},
+        ),
     log:
-        "<logs>/plot_class_pie.log",
+        "<logs>/plot/{figure}.log",
     conda:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        code=code_digest("plot_class_pie"),
+        function=lambda wildcards: FIGURES[wildcards.figure].function,
+        reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
+        caption=lambda wildcards: caption(wildcards.figure, experiment),
+        runs=lambda wildcards: experiment.trainings if "histories" in FIGURES[wildcards.figure].reads else [],
+        labels=lambda wildcards: experiment.trained_labels if "labels" in FIGURES[wildcards.figure].reads else {},
+        shown=lambda wildcards: shown_studies if "stacks" in FIGURES[wildcards.figure].reads else [],
+        code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
     message:
-        "Drawing the classes of the data set"
+        "Drawing {wildcards.figure}"
     script:
-        "../scripts/plot_class_pie.py"
-
-
-rule plot_example_slice:
-    input:
-        stacks=shown_stacks,
-    output:
-        figure("example_slice", "Data"),
-    log:
-        "<logs>/plot_example_slice.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        studies=shown_tested,
-        code=code_digest("plot_example_slice"),
-    message:
-        "Drawing a slice and its lesions"
-    script:
-        "../scripts/plot_example_slice.py"
-
-
-rule plot_learning_curves:
-    input:
-        histories=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
-    output:
-        figure("learning_curves", "Training"),
-    log:
-        "<logs>/plot_learning_curves.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        runs=[list(run) for run in experiment.trainings],
-        labels=trained_labels,
-        code=code_digest("plot_learning_curves"),
-    message:
-        "Drawing the learning curves"
-    script:
-        "../scripts/plot_learning_curves.py"
+        "../scripts/plot.py"
 
 
 rule plot_predictions:
     input:
         stacks=shown_stacks,
-        predictions=lambda wildcards: masks_of(wildcards.model, shown),
-        slices=f"<results>/metrics/{{model}}/{shown}/slices.csv",
+        predictions=lambda wildcards: masks_of(wildcards.model, experiment.first_fold, settings["seeds"][0]),
+        slices=f"<results>/metrics/{{model}}/{shown_run}/slices.csv",
     output:
         figure(
             "predictions/{model}",
+            "predictions",
             "Predictions",
-            caption="predictions",
-            labels=lambda wildcards: {"model": Verbatim(labels[wildcards.model])},
+            lambda wildcards: {"model": Verbatim(experiment.labels[wildcards.model])},
         ),
     log:
         "<logs>/plot_predictions/{model}.log",
@@ -158,8 +172,9 @@ rule plot_predictions:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        label=lambda wildcards: labels[wildcards.model],
-        studies=lambda wildcards: shown_run if wildcards.model in trained_labels else shown_tested,
+        label=lambda wildcards: experiment.labels[wildcards.model],
+        studies=planned(experiment.shown_studies),
+        shown=lambda wildcards: shown_studies,
         code=code_digest("plot_predictions"),
     message:
         "Drawing predictions of {wildcards.model}"
@@ -170,11 +185,11 @@ rule plot_predictions:
 rule plot_model_grid:
     input:
         stacks=shown_stacks,
-        predictions=[masks_of(model, shown) for model in labels],
-        slices=collect(f"<results>/metrics/{{model}}/{shown}/slices.csv", model=labels),
+        predictions=[masks_of(model, experiment.first_fold, settings["seeds"][0]) for model in experiment.rows],
+        slices=collect(f"<results>/metrics/{{model}}/{shown_run}/slices.csv", model=experiment.rows),
     output:
-        first=figure("model_grid_1", "Predictions", caption="model_grid", labels={"model": "All models, 1 of 2"}),
-        second=figure("model_grid_2", "Predictions", caption="model_grid", labels={"model": "All models, 2 of 2"}),
+        first=figure("model_grid_1", "model_grid", "Predictions", {"model": "All models, 1 of 2"}),
+        second=figure("model_grid_2", "model_grid", "Predictions", {"model": "All models, 2 of 2"}),
     log:
         "<logs>/plot_model_grid.log",
     conda:
@@ -183,8 +198,9 @@ rule plot_model_grid:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        labels=labels,
-        studies=shown_run,
+        labels=experiment.labels,
+        studies=experiment.shown_studies(),
+        shown=lambda wildcards: shown_studies,
         slices=lookup(within=settings, dpath="figures/slices"),
         code=code_digest("plot_model_grid"),
     message:
@@ -193,146 +209,12 @@ rule plot_model_grid:
         "../scripts/plot_model_grid.py"
 
 
-rule plot_dice_by_model:
-    input:
-        comparison="<results>/tables/comparison.csv",
-        per_study="<results>/tables/per_study.csv",
-    output:
-        figure("dice_by_model", "Comparison"),
-    log:
-        "<logs>/plot_dice_by_model.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        studies=tested,
-        code=code_digest("plot_dice_by_model"),
-    message:
-        "Drawing Dice by model"
-    script:
-        "../scripts/plot_dice_by_model.py"
-
-
-rule plot_pairwise_differences:
-    input:
-        pairwise="<results>/tables/pairwise.csv",
-    output:
-        figure("pairwise_differences", "Comparison"),
-    log:
-        "<logs>/plot_pairwise_differences.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        studies=tested,
-        code=code_digest("plot_pairwise_differences"),
-    message:
-        "Drawing differences between models"
-    script:
-        "../scripts/plot_pairwise_differences.py"
-
-
-rule plot_rank_stability:
-    input:
-        per_study="<results>/tables/per_study.csv",
-    output:
-        figure("rank_stability", "Comparison"),
-    log:
-        "<logs>/plot_rank_stability.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        labels=labels,
-        resamples=lookup(within=settings, dpath="evaluation/resamples"),
-        studies=tested,
-        code=code_digest("plot_rank_stability"),
-    message:
-        "Drawing how stable the ranks are"
-    script:
-        "../scripts/plot_rank_stability.py"
-
-
-rule plot_volume_agreement:
-    input:
-        metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
-    output:
-        figure("volume_agreement", "Comparison"),
-    log:
-        "<logs>/plot_volume_agreement.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        runs=[list(run) for run in experiment.runs],
-        labels=labels,
-        studies=tested,
-        code=code_digest("plot_volume_agreement"),
-    message:
-        "Drawing the agreement of lesion volumes"
-    script:
-        "../scripts/plot_volume_agreement.py"
-
-
-rule plot_dice_by_cost:
-    input:
-        comparison="<results>/tables/comparison.csv",
-        cost="<results>/tables/cost.csv",
-    output:
-        figure("dice_by_cost", "Comparison"),
-    log:
-        "<logs>/plot_dice_by_cost.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        studies=tested,
-        code=code_digest("plot_dice_by_cost"),
-    message:
-        "Drawing Dice over cost"
-    script:
-        "../scripts/plot_dice_by_cost.py"
-
-
-rule plot_dice_readings:
-    input:
-        readings="<results>/tables/readings.csv",
-    output:
-        figure("dice_readings", "Comparison"),
-    log:
-        "<logs>/plot_dice_readings.log",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        mem_mb=growing(1500),
-        runtime=10,
-    params:
-        studies=tested,
-        code=code_digest("plot_dice_readings"),
-    message:
-        "Drawing the readings of mean Dice"
-    script:
-        "../scripts/plot_dice_readings.py"
-
-
 rule summary:
     input:
         studies="<results>/dataset/studies.csv",
         splits=collect("<results>/splits/fold-{fold}.csv", fold=experiment.folds),
         slices="<results>/tables/slices_by_subset.csv",
-        comparison="<results>/tables/comparison.csv",
-        pairwise="<results>/tables/pairwise.csv",
-        per_study="<results>/tables/per_study.csv",
+        comparison="<results>/comparison.json",
         records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
         weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
     output:
@@ -350,8 +232,9 @@ rule summary:
         mem_mb=growing(1500),
         runtime=10,
     params:
-        config=configuration(),
-        labels=labels,
+        config=experiment.used_settings,
+        labels=experiment.labels,
+        elsewhere=experiment.elsewhere,
         trainings=[list(run) for run in experiment.trainings],
         template=sha256(SCRIPTS.parent / "report" / "summary.html.jinja"),
         code=code_digest("summary"),

@@ -17,7 +17,7 @@ rule train:
     input:
         train=stacks_of("train"),
         validation=stacks_of("validation"),
-        encoder_weights=encoder_weights,
+        encoder_weights=planned(experiment.encoder_weights),
         split="<results>/splits/fold-{fold}.csv",
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
@@ -33,10 +33,11 @@ rule train:
         mem_mb=growing(16000),
         runtime=720,
     params:
-        model=network,
-        training=lookup(within=settings, dpath="models/{model}/training"),
+        model=planned(experiment.network),
+        training=planned(experiment.recipe),
         preprocessing=lookup(within=settings, dpath="preprocessing"),
-        code=training_code,
+        studies=planned(experiment.subsets),
+        code=planned(experiment.training_code),
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
     script:

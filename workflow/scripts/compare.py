@@ -1,18 +1,21 @@
-"""Compare the models: the tables of an experiment."""
+"""Compare the models: the comparison as a file, and the tables of an experiment."""
 
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.evaluation.comparison import compare_models, write_comparison
     from lesionbench.evaluation.scores import collect_scores
     from lesionbench.report.comparison import make_tables
     from lesionbench.report.tables import write_table
 
-    tables = make_tables(
-        collect_scores(snakemake.input.metrics, snakemake.params.runs),
-        collect_scores(snakemake.input.slices, snakemake.params.runs),
-        snakemake.params.labels,
-        snakemake.params.reference,
-        snakemake.params.resamples,
+    inputs, params = snakemake.input, snakemake.params
+    comparison = compare_models(
+        collect_scores(inputs.metrics, params.runs),
+        collect_scores(inputs.slices, params.runs),
+        params.labels,
+        params.reference,
+        params.resamples,
     )
-    for name, table in tables.items():
+    write_comparison(comparison, snakemake.output.data)
+    for name, table in make_tables(comparison).items():
         write_table(table, snakemake.output.get(name))

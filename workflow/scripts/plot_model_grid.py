@@ -6,15 +6,16 @@ with job_log(snakemake.log[0]):
     import pandas as pd
 
     from lesionbench.evaluation.scores import read_table
-    from lesionbench.report.panels import model_grid, read_views
+    from lesionbench.report.figures.ct_panels import model_grid, read_views
     from lesionbench.report.shown_slices import listed_slices, varied_slices
     from lesionbench.report.style import save_figure
 
     scores = [read_table(path) for path in snakemake.input.slices]
     every = pd.concat(scores)
+    stacks = dict(zip(snakemake.params.shown, snakemake.input.stacks, strict=True))
     wanted = snakemake.params.slices
     picks = varied_slices(every) if wanted == "auto" else listed_slices(wanted, every)
-    views = read_views(picks, snakemake.input.stacks, snakemake.input.predictions, scores)
+    views = read_views(picks, stacks, snakemake.input.predictions, scores)
     labels = list(snakemake.params.labels.values())
     half = (len(views) + 1) // 2
     save_figure(model_grid(views[:half], labels), snakemake.output.first)

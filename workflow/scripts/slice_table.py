@@ -4,7 +4,8 @@ from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
     from lesionbench.evaluation.scores import read_table
-    from lesionbench.report.tables import slices_by_subset, write_table
+    from lesionbench.report.subset_table import slices_by_subset
+    from lesionbench.report.tables import write_table
 
     table = slices_by_subset(
         read_table(snakemake.input.studies),

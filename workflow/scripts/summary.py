@@ -3,14 +3,16 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.evaluation.comparison import read_comparison
     from lesionbench.files import atomic
-    from lesionbench.report.summary import describe_data, read_answer, read_provenance, render_summary
+    from lesionbench.report.summary import describe_answer, describe_data, read_provenance, render_summary
 
     inputs, params = snakemake.input, snakemake.params
     page = render_summary(
         config=params.config,
         labels=params.labels,
-        answer=read_answer(inputs.comparison, inputs.pairwise, inputs.per_study, params.labels),
+        elsewhere=params.elsewhere,
+        answer=describe_answer(read_comparison(inputs.comparison)),
         data=describe_data(inputs.studies, inputs.slices, inputs.splits),
         provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels),
     )

@@ -280,6 +280,14 @@ def test_nifti_2_is_read(tmp_path):
     assert (read_ct(tmp_path / "ct.nii.gz").data == some_hu()).all()
 
 
+def test_nifti_2_without_any_axis_is_refused(tmp_path):
+    raw = bytearray(nib.Nifti2Image(some_hu(), LAS).to_bytes())
+    raw[16:24] = bytes(8)  # dim[0]
+    (tmp_path / "ct.nii").write_bytes(raw)
+    with pytest.raises(UserError, match="its header claims 0 voxels"):
+        read_ct(tmp_path / "ct.nii")
+
+
 def test_a_folder_of_dicom_slices_is_called_so(tmp_path):
     (tmp_path / "1.dcm").touch()
     (tmp_path / "IM0002").write_bytes(bytes(128) + b"DICM")

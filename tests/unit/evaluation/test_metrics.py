@@ -13,17 +13,19 @@ from scipy.spatial.distance import cdist
 
 from lesionbench.data.volume import PLANES, Volume, write_mask
 from lesionbench.errors import UserError
-from lesionbench.evaluation.metrics import evaluate, evaluate_study, lesion_counts, surface_scores
+from lesionbench.evaluation.metrics import MaskPair, evaluate, evaluate_study, lesion_counts, surface_scores
+from lesionbench.evaluation.scoring import Scoring
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 2, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
 SPACING = np.array([0.5, 2, 5])
-EVALUATION = {"surface_tolerance_mm": 3, "min_lesion_voxels": 3}
+SCORING = Scoring(surface_tolerance_mm=3, min_lesion_voxels=3)
 SHARES = ["dice", "precision", "recall", "surface_dice"]
 masks = arrays(np.bool_, (4, 5, 3))
 
 
 def score(reference, prediction, plane="axial"):
-    return evaluate_study(Volume(reference, AFFINE), Volume(prediction, AFFINE), plane, EVALUATION)
+    pair = MaskPair(Volume(reference, AFFINE), Volume(prediction, AFFINE), plane, SCORING)
+    return evaluate_study(pair), pair.slices
 
 
 def line(length, *marked):
@@ -235,9 +237,9 @@ def test_flips_and_permutations_of_the_axes_change_nothing(a, b, axes, flips, pl
     affine = AFFINE @ inv_ornt_aff(transform, a.shape)
     turned = [Volume(apply_orientation(mask, transform), affine) for mask in (a, b)]
     scores, slices = score(a, b, plane)
-    turned_scores, turned_slices = evaluate_study(*turned, plane, EVALUATION)
-    assert turned_scores == pytest.approx(scores, nan_ok=True)
-    assert same_rows(turned_slices, slices)
+    pair = MaskPair(*turned, plane, SCORING)
+    assert evaluate_study(pair) == pytest.approx(scores, nan_ok=True)
+    assert same_rows(pair.slices, slices)
 
 
 def write_study(folder, study, reference, prediction, affine=AFFINE):
@@ -250,7 +252,7 @@ def write_study(folder, study, reference, prediction, affine=AFFINE):
 def test_tables_have_a_row_a_study_and_a_row_a_slice(tmp_path):
     pairs = {f"study_{seed:04d}": random_masks(seed, (4, 5, 6)) for seed in range(2)}
     references = [write_study(tmp_path, study, *pair) for study, pair in pairs.items()]
-    studies, slices = evaluate(list(pairs), references, tmp_path / "predictions", "coronal", EVALUATION)
+    studies, slices = evaluate(dict(zip(pairs, references, strict=True)), tmp_path / "predictions", "coronal", SCORING)
     for study, pair in pairs.items():
         scores, rows = score(*pair, plane="coronal")
         assert studies.set_index("study").loc[study].to_dict() == pytest.approx(scores)
@@ -261,10 +263,12 @@ def test_tables_have_a_row_a_study_and_a_row_a_slice(tmp_path):
 def test_a_prediction_whose_axes_run_the_other_way_scores_the_same(tmp_path):
     a, b = random_masks(0, (4, 5, 6))
     turn = np.array([[1, -1], [2, 1], [0, -1]])
-    references = [write_study(tmp_path, "straight", a, b)]
     turned = apply_orientation(b, turn), AFFINE @ inv_ornt_aff(turn, b.shape)
-    references.append(write_study(tmp_path, "turned", a, *turned))
-    for table in evaluate(["straight", "turned"], references, tmp_path / "predictions", "axial", EVALUATION):
+    references = {
+        "straight": write_study(tmp_path, "straight", a, b),
+        "turned": write_study(tmp_path, "turned", a, *turned),
+    }
+    for table in evaluate(references, tmp_path / "predictions", "axial", SCORING):
         straight, other = (rows.drop(columns="study").to_numpy() for _, rows in table.groupby("study"))
         np.testing.assert_array_equal(straight, other)
 
@@ -281,7 +285,7 @@ def test_all_unusable_predictions_are_told_at_once(tmp_path):
     nib.save(nib.Nifti1Image(b.astype(np.uint8) * 2, AFFINE), tmp_path / "predictions" / "study_0005.nii.gz")
     studies = [f"study_{number:04d}" for number in range(1, 6)]
     with pytest.raises(UserError) as caught:
-        evaluate(studies, references, tmp_path / "predictions", "axial", EVALUATION)
+        evaluate(dict(zip(studies, references, strict=True)), tmp_path / "predictions", "axial", SCORING)
     problems = str(caught.value).splitlines()
     assert len(problems) == 4
     told = zip(problems, ("missing", "reference and prediction lie", "1 mm apart", "labels"), strict=True)

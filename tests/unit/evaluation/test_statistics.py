@@ -11,7 +11,6 @@ from scipy import stats
 
 from lesionbench.evaluation.statistics import (
     compare_pairs,
-    conclusions,
     fewest_studies,
     holm,
     limits_of_agreement,
@@ -21,16 +20,7 @@ from lesionbench.evaluation.statistics import (
     smallest_detectable,
     studies_needed,
 )
-
-LABELS = {"a": "Model A", "b": "Model B", "c": "Model C", "d": "Model D"}
-
-
-def simulate(studies, effects, rng, noise=0.03):
-    """Dice of models on common studies: `effects` are added to a shared difficulty."""
-    base = rng.normal(0.6, 0.1, studies)
-    return pd.DataFrame(
-        {name: base + effect + rng.normal(0, noise, studies) for name, effect in zip("abcd", effects, strict=False)}
-    )
+from scored import simulate
 
 
 def test_interval_is_refused_where_resampling_cannot_reach_the_confidence():
@@ -148,39 +138,8 @@ def test_ranks_of_too_few_studies_are_undefined():
     assert rank_distribution(pd.DataFrame({"a": [0.1] * 5, "b": [0.2] * 5})).isna().all(axis=None)
 
 
-def conclude(scores):
-    return " ".join(conclusions(scores, compare_pairs(scores, resamples=500), rank_distribution(scores, 500), LABELS))
-
-
-def test_no_model_is_called_best_inside_the_noise():
-    text = conclude(simulate(10, [0.01, 0, 0, 0], np.random.default_rng(5)))
-    assert text.startswith("No model can be called the best")
-    assert "no proof of being equal" in text
-    assert "beyond chance" not in text
-
-
-def test_a_clear_winner_is_named():
-    text = conclude(simulate(20, [0, 0.1, 0, 0], np.random.default_rng(6)))
-    assert text.startswith("Model B (")
-    assert "higher mean Dice than Model A, Model C and Model D" in text
-    assert "Model B first in 100\u00a0%" in text
-
-
-def test_a_loser_is_named_without_a_winner():
-    text = conclude(simulate(20, [0.101, 0.1, 0.1, 0], np.random.default_rng(7)))
-    assert text.startswith("No model can be called the best")
-    assert "does score higher than Model D, beyond chance" in text
-
-
 @pytest.mark.parametrize("pairs", [1, 6, 190])
 def test_the_studies_needed_are_the_first_with_which_a_test_can_succeed(pairs):
     needed = studies_needed(pairs)
     assert signed_rank_p(np.arange(1, needed + 1)) * pairs < 0.05
     assert signed_rank_p(np.arange(1, needed)) * pairs >= 0.05
-
-
-def test_too_few_studies_conclude_nothing():
-    text = conclude(simulate(3, [0.2, 0, 0, 0], np.random.default_rng(8)))
-    assert "no difference can be shown" in text
-    assert "at least 8 studies" in text
-    assert "nothing to compare" in conclude(pd.DataFrame({"a": [0.5] * 10}))

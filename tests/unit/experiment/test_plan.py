@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.plan import Run, plan_experiment, read_reference_results
+from lesionbench.experiment.plan import plan_experiment, read_reference_results
+from lesionbench.experiment.rows import Run
 
 MODELS = {
     "a": {"architecture": "classic-unet", "label": "Model A"},
@@ -34,7 +36,7 @@ def test_encoder_weights_and_labels():
     experiment = plan_experiment(config())
     assert experiment.encoder_weights("b") == ["<resources>/weights/resnet34.safetensors"]
     assert experiment.encoder_weights("a") == []
-    assert (experiment.label("a"), experiment.label("b")) == ("Model A", "b")
+    assert experiment.labels == {"b": "b", "a": "Model A"}
 
 
 def test_masks_without_ct_are_named(tmp_path):
@@ -66,8 +68,8 @@ def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
         )
     )
     assert experiment.runs == [Run("other", 0, 3), Run("other", 1, 3)]
-    assert experiment.trained == experiment.trainings == []
-    assert experiment.predictions("other") == other
+    assert not experiment.trained and not experiment.trainings
+    assert experiment.rows["other"].masks(0, 3) == other
     tested = [path for fold in experiment.folds for path in experiment.masks_from_elsewhere("other", fold)]
     assert sorted(tested) == [f"{other}/{study}.nii.gz" for study in studies]
 
@@ -112,11 +114,30 @@ def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
         plan_experiment(config(models=models, compare=["a"]))
 
 
+@pytest.mark.parametrize(("name", "found"), [("study {1}", "{1}"), ("a<b>c", "<b>"), ("{ a.b , x y}", "{ a.b , x y}")])
+def test_a_name_that_snakemake_would_fill_in_is_refused(tmp_path, name, found):
+    for study in ("a", "b", name):
+        for file in (tmp_path / "masks" / f"{study}_mask.nii.gz", tmp_path / "other" / f"{study}.nii.gz"):
+            file.parent.mkdir(exist_ok=True)
+            file.touch()
+    models = {"a": {"predictions": str(tmp_path / "other")}}
+    with pytest.raises(UserError, match=re.escape(f"Snakemake takes {found} in a path")):
+        plan_experiment({"dataset": {"root": str(tmp_path)}, "models": models, "compare": ["a"]})
+
+
 def test_a_slice_to_show_is_of_a_test_study():
     fold = plan_experiment(config()).folds[0]
     plan_experiment(config(figures={"slices": [{"study": fold.test[0], "slice": 3}]}))
     with pytest.raises(UserError, match=f"figures.slices: {fold.train[0]}: not a test .* Choose from {fold.test[0]}"):
         plan_experiment(config(figures={"slices": [{"study": fold.train[0], "slice": 3}]}))
+
+
+def test_the_papers_numbers_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    experiment = plan_experiment(config(reference_results="workflow/report/paper.csv"))
+    assert len(read_reference_results(experiment.settings["reference_results"])) == 4
+    with pytest.raises(UserError, match=r"models\.b\.encoder_weights: there is no file config\.yaml"):
+        plan_experiment(config(models=MODELS | {"b": MODELS["b"] | {"encoder_weights": "config.yaml"}}))
 
 
 def test_reference_results(tmp_path):

@@ -1,5 +1,6 @@
 """Figures show the right thing at the right aspect, nothing clipped or overlapping, and in the same bytes each time."""
 
+import html
 import itertools
 from types import SimpleNamespace
 
@@ -171,6 +172,15 @@ def test_charts_of_scores_have_the_same_bytes_each_time(tmp_path):
             save_figure(figure, [tmp_path / f"{number}_{position}.svg"])
     for path in tmp_path.glob("0_*.svg"):
         assert path.read_bytes() == (tmp_path / path.name.replace("0_", "1_")).read_bytes()
+
+
+def test_labels_are_drawn_as_they_are():
+    labels = {"unet": "_a_ $b$ c_1", "other": "{d} $e"}
+    tables = tables_of(labels, 10)
+    for figure in (dice_readings(tables["readings"]), dice_by_model(tables["comparison"], tables["per_study"])):
+        drawn = [item for item, _ in texts(figure) if item.get_text() in labels.values()]
+        assert [item.get_text() for item in drawn] == list(labels.values())
+        assert not any(item.get_parse_math() for item in drawn)
 
 
 def test_charts_stand_two_studies_without_an_interval():
@@ -443,5 +453,16 @@ def test_captions_render(repository):
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     for path in paths:
         text = environment.from_string(path.read_text()).render(snakemake=captions())
-        html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
-        assert html.startswith("<p>"), path
+        body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert body.startswith("<p>"), path
+
+
+@pytest.mark.parametrize("caption", ["predictions", "model_grid", "summary"])
+@pytest.mark.parametrize("label", ["*i* _u_ `c` |v| \\n x_ <b>&</b> {{ a }} {% b %}", " two\n\nlines\u2028more", "x::"])
+def test_a_label_is_no_markup_in_a_caption(repository, caption, label):
+    text = (repository / "workflow" / "report" / f"{caption}.rst").read_text()
+    snakemake = captions()
+    snakemake.params.label, snakemake.params.labels = label, {"unet": label}
+    rendered = Environment(trim_blocks=True, lstrip_blocks=True).from_string(text).render(snakemake=snakemake)
+    body = publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["body"]
+    assert html.escape(label).split() == body.partition("<span>")[2].partition("</span>")[0].split()

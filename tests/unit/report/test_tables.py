@@ -1,6 +1,8 @@
 """Scores are collected and averaged as said, and every table is right in all four formats."""
 
+import html
 import math
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -10,27 +12,9 @@ import pandas as pd
 import pytest
 from test_cost import cost_on_a_cpu
 
-from lesionbench.evaluation.scores import collect_scores, dice_readings, scores_by_study, spread_over_seeds
+from lesionbench.evaluation.scores import collect_scores, dice_readings, read_table, scores_by_study, spread_over_seeds
 from lesionbench.report.comparison import make_tables
 from lesionbench.report.tables import Table, format_interval, format_number, slices_by_subset, write_table
-
-LABELS = {"unet": "U-Net", "unet_vgg19": "U-Net with VGG19 encoder"}
-REFERENCE = [["unet", 0.602920, 0.809378], ["unet_vgg19", 0.597698, 0.815499]]
-
-
-def score_frames(models=LABELS, studies=10, seeds=(0, 1)):
-    rng = np.random.default_rng(0)
-    base = rng.uniform(0.4, 0.7, studies)
-    rows = [
-        {"model": model, "fold": 0, "seed": seed, "study": f"study_{number:04d}", "dice": dice + rng.normal(0, 0.02)}
-        for model in models
-        for seed in seeds
-        for number, dice in enumerate(base)
-    ]
-    by_study = pd.DataFrame(rows).assign(precision=0.5, hd95_mm=20.0)
-    by_study.loc[by_study["study"] == "study_0000", "hd95_mm"] = math.nan
-    by_slice = by_study.drop(columns=["precision", "hd95_mm"]).assign(slice=0, reference_voxels=10, predicted_voxels=10)
-    return by_study, by_slice
 
 
 @pytest.mark.parametrize(
@@ -53,6 +37,13 @@ def test_intervals_are_written_for_reading():
     assert format_interval(0.5, 0.71) == "0.500–0.710"
     assert format_interval(-0.5, 0.71, 1, signed=True) == "−0.5 to +0.7"
     assert format_interval(math.nan, 0.7) == "–"
+
+
+# Text that means something to TeX, Markdown, HTML or a shell, at the start of a row too.
+AWKWARD = [
+    "*i* _u_ `c` ``d`` ~~s~~ __b__ a_b", "[l](x) {y} {{z}} #1 50% \\\\n \\_", "<b>x</b> < & &amp; |v|", "$x$ $HOME ^",
+    "'q' \"Q\" -- --- ?` ''", "é ü ß", "a\\", "# h", "1. one",
+]  # fmt: skip
 
 
 def awkward_table():
@@ -92,10 +83,25 @@ def test_html_is_a_page_with_escaped_cells(tmp_path):
     assert [cell for cell in cells if cell] == ["Model_{1}", "Mean < 1", "a_b & 50%", "0.333", "x|y", "0.667"]
 
 
+def test_markdown_shows_any_text_as_it_is(tmp_path):
+    markdown = pytest.importorskip("markdown", reason="needs Markdown")
+    frame = pd.DataFrame({"Name": AWKWARD})
+    write_table(Table("Names", frame, frame, tuple(AWKWARD)), [tmp_path / "t.md"])
+    page = markdown.markdown((tmp_path / "t.md").read_text(), extensions=["tables"])
+    for tag in ("td", "p"):
+        shown = [html.unescape(text) for text in re.findall(rf"<{tag}[^>]*>([^<]*)</{tag}>", page)]
+        assert shown == AWKWARD, page
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
     tables = make_tables(*score_frames(), LABELS, REFERENCE, resamples=100)
-    tables |= {"awkward": awkward_table(), "cost": cost_on_a_cpu(tmp_path)}
+    names = pd.DataFrame({"Name": AWKWARD})
+    tables |= {
+        "awkward": awkward_table(),
+        "names": Table("Names", names, names, tuple(AWKWARD)),
+        "cost": cost_on_a_cpu(tmp_path),
+    }
     tables |= {f"slices_of_{plane}": slices_by_subset(INVENTORY, {0: FOLD}, plane) for plane in ("axial", "coronal")}
     for name, table in tables.items():
         write_table(table, [tmp_path / f"{name}.tex"])
@@ -113,6 +119,17 @@ def test_latex_escapes_and_rules(tmp_path):
     assert r"a\_b \& 50\% & 0.333 \\" in text
     assert r"Note\_1: 5 \% of \$1, $-$2 $\times$ 3 -- \textasciitilde{}\textasciicircum{}\textbackslash{}." in text
     assert [rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [True] * 3
+
+
+def test_names_that_read_as_numbers_or_as_missing_stay_text(tmp_path):
+    frame = pd.DataFrame({"study": ["007", "NA"], "label": ["1e3", "null"], "dice": [0.5, math.nan]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), frame)
+
+
+def test_a_label_may_be_called_as_a_column():
+    tables = make_tables(*score_frames(), {"unet": "Study", "unet_vgg19": "Study"}, resamples=100)
+    assert list(tables["per_study"].shown) == ["Study", "Study", "Study"]
 
 
 def test_scores_of_many_runs_are_collected_in_one_frame(tmp_path):

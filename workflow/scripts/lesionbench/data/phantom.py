@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -65,7 +66,7 @@ class _Grid:
         return in_plane, in_plane, self.z.ravel()
 
 
-def write_phantom(root: str | Path, phantom: Mapping) -> None:
+def write_phantom(root: str | Path, phantom: Mapping[str, Any]) -> None:
     """Write the data set that `dataset.phantom` of the config describes, registry included, below `root`.
 
     The phantom's seed and a study's name determine its scan, whatever other studies there are.
@@ -80,7 +81,7 @@ def write_phantom(root: str | Path, phantom: Mapping) -> None:
     _write_registry(Path(root, f"{REGISTRY}.csv"), studies)
 
 
-def synthesise(name: str, category: str, phantom: Mapping) -> tuple[Volume, np.ndarray]:
+def synthesise(name: str, category: str, phantom: Mapping[str, Any]) -> tuple[Volume, np.ndarray]:
     """Return a CT (int16, HU, orientation LAS) and its lesion mask (uint8), both (i, j, k)."""
     rng = np.random.default_rng(int(hashlib.sha256(f"{phantom['seed']}:{name}".encode()).hexdigest(), 16))
     fewest, most = phantom["slices"]
@@ -151,7 +152,8 @@ def _lungs(rng: np.random.Generator, grid: _Grid, depth: np.ndarray) -> np.ndarr
         left - 0.30 * (((x - 57) / 66) ** 2 + ((y - 8) / 82) ** 2),
     )
     solid = (np.abs(x) < mediastinum) | (heart < 1) | (spine < 1) | (aorta < 1)
-    return (depth < 1) & ~solid & (h > np.maximum(dome, 0.05)) & (h < 0.95)
+    lungs: np.ndarray = (depth < 1) & ~solid & (h > np.maximum(dome, 0.05)) & (h < 0.95)
+    return lungs
 
 
 def _with_vessels(rng: np.random.Generator, grid: _Grid, hu: np.ndarray, depth: np.ndarray) -> np.ndarray:
@@ -159,7 +161,8 @@ def _with_vessels(rng: np.random.Generator, grid: _Grid, hu: np.ndarray, depth: 
     across, along = (_smooth_field(rng, grid.axes, 12) for _ in range(2))
     width = 0.11 + 0.40 * np.exp(-((depth / 0.5) ** 2))
     tube = np.exp(-(across**2 + along**2) / width**2)
-    return hu + (SOFT_TISSUE - hu) * tube
+    with_vessels: np.ndarray = hu + (SOFT_TISSUE - hu) * tube
+    return with_vessels
 
 
 def _draw_bones(rng: np.random.Generator, grid: _Grid, hu: np.ndarray, outside: np.ndarray) -> None:

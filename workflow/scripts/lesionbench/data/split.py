@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
@@ -27,7 +28,7 @@ class Fold:
     test: tuple[str, ...]
 
 
-def make_folds(studies: Sequence[str], split: Mapping) -> list[Fold]:
+def make_folds(studies: Sequence[str], split: Mapping[str, Any]) -> list[Fold]:
     """Return the folds of the protocol: one for a holdout, `folds` for a cross-validation, or those of the user's file.
 
     `studies` are the annotated studies' names, `split` is the section of the config. The studies are put in the order

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lesionbench.errors import UserError
 
@@ -122,7 +123,7 @@ def find_registry(root: str | Path) -> Path | None:
     return next((path for suffix in (".csv", ".xlsx") if (path := Path(root, REGISTRY + suffix)).is_file()), None)
 
 
-def phantom_studies(root: str | Path, phantom: Mapping) -> list[Study]:
+def phantom_studies(root: str | Path, phantom: Mapping[str, Any]) -> list[Study]:
     """Return the studies that the rule `phantom` writes below `root`, sorted by name.
 
     `phantom` is the `dataset.phantom` of the config. The annotated studies are of class CT-1, as MosMedData's; the

@@ -50,7 +50,7 @@ class Grid(NamedTuple):
     @property
     def spacing(self) -> np.ndarray:
         """Voxel size (3,) in mm along the array's axes."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
     @property
     def orientation(self) -> str:
@@ -203,18 +203,25 @@ def to_slices(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
     Indices grow towards: axial slice S, row P, column L; coronal slice P, row I, column L; sagittal slice L, row I,
     column P (Superior, Posterior, Left, Inferior).
     """
-    return apply_orientation(array, ornt_transform(io_orientation(affine), axcodes2ornt(_DIRECTIONS[plane])))
+    return _reorder(array, io_orientation(affine), axcodes2ornt(_DIRECTIONS[plane]))
 
 
 def from_slices(stack: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
     """Return a view of slices on the source grid: the exact inverse of `to_slices`."""
-    return apply_orientation(stack, ornt_transform(axcodes2ornt(_DIRECTIONS[plane]), io_orientation(affine)))
+    return _reorder(stack, axcodes2ornt(_DIRECTIONS[plane]), io_orientation(affine))
+
+
+def _reorder(array: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return a view of an array whose axes run as the orientation `end` has them, not as `start` has."""
+    view: np.ndarray = apply_orientation(array, ornt_transform(start, end))
+    return view
 
 
 def slice_spacing(affine: np.ndarray, plane: str) -> np.ndarray:
     """Return the distances (3,) in mm between slices, rows and columns of `to_slices`."""
     transform = ornt_transform(axcodes2ornt(_DIRECTIONS[plane]), io_orientation(affine))
-    return nib.affines.voxel_sizes(affine)[transform[:, 0].astype(int)]
+    sizes: np.ndarray = nib.affines.voxel_sizes(affine)[transform[:, 0].astype(int)]
+    return sizes
 
 
 def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
@@ -227,8 +234,8 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     if not isinstance(image, nib.Nifti1Pair):
         raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
     shape = image.shape
-    text = "×".join(map(str, shape))
-    if min(shape) < 1:
+    text = "×".join(map(str, shape)) or "0"
+    if min(shape, default=0) < 1:
         raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
     if len(shape) < 3 or max(shape[3:], default=1) > 1:
         raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
@@ -237,7 +244,7 @@ def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
     axes = affine[:3, :3]
     flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
     if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= flat:
-        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert it anew.")
+        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert again.")
     if not image.header["sform_code"] and not image.header["qform_code"]:
         logger.warning("%s: the header has no orientation; %s is assumed.", path, "".join(nib.aff2axcodes(affine)))
     return image, Grid(tuple(shape[:3]), affine)
@@ -277,7 +284,8 @@ def _load(path: str | Path) -> nib.filebasedimages.FileBasedImage:
         start = file.read(nib.Nifti2Header.sizeof_hdr)
     for image in (nib.Nifti1Image, nib.Nifti2Image):
         if image.header_class.may_contain_header(start):
-            return image.from_file_map({"image": FileHolder(str(path))})
+            loaded: nib.filebasedimages.FileBasedImage = image.from_file_map({"image": FileHolder(str(path))})
+            return loaded
     raise ImageFileError("it does not begin as NIfTI does")
 
 
@@ -367,5 +375,5 @@ def _unreadable(path: str | Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split())
     return UserError(
         f"{path}: cannot be read as NIfTI ({reason}). "
-        "It is truncated, damaged or of another format: copy or convert it anew."
+        "It is truncated, damaged or of another format: copy or convert it again."
     )

@@ -6,8 +6,11 @@ Definitions follow Maier-Hein et al., Metrics reloaded, https://doi.org/10.1038/
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,24 +20,125 @@ from scipy.spatial import KDTree
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import Volume, match_grid, read_mask, to_slices
 from lesionbench.errors import UserError
+from lesionbench.evaluation.scoring import Scoring
+
+
+@dataclass(frozen=True)
+class MaskPair:
+    """Two masks {0, 1} on the same grid, and what several metrics need of them, each computed once.
+
+    plane: of the slices in which false positives are counted.
+    """
+
+    reference: Volume
+    prediction: Volume
+    plane: str
+    scoring: Scoring
+
+    @cached_property
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reference and prediction (k, j, i), boolean, in the smallest box that holds both: the rest is background.
+
+        Transposed, the arrays of a NIfTI file are C-contiguous, which halves SciPy's time.
+        """
+        masks = [mask.data.astype(bool) for mask in (self.reference, self.prediction)]
+        box = _box(masks[0] | masks[1])
+        lesion, found = (np.ascontiguousarray(mask[box].T) for mask in masks)
+        return lesion, found
+
+    @cached_property
+    def voxels(self) -> int:
+        """Lesion voxels of the reference."""
+        return int(np.count_nonzero(self.box[0]))
+
+    @cached_property
+    def predicted(self) -> int:
+        """Lesion voxels of the prediction."""
+        return int(np.count_nonzero(self.box[1]))
+
+    @cached_property
+    def both(self) -> int:
+        """Voxels that are lesion in both."""
+        return int(np.count_nonzero(self.box[0] & self.box[1]))
+
+    @cached_property
+    def surfaces(self) -> tuple[float, float]:
+        """The 95th percentile Hausdorff distance and the surface Dice (`surface_scores`)."""
+        return surface_scores(*self.box, self.reference.spacing[::-1], self.scoring.surface_tolerance_mm)
+
+    @cached_property
+    def lesions(self) -> dict[str, int]:
+        """How many lesions there are (`lesion_counts`)."""
+        return lesion_counts(*self.box, self.scoring.min_lesion_voxels)
+
+    @cached_property
+    def slices(self) -> list[dict[str, float]]:
+        """Index, voxels and Dice of each slice of the plane."""
+        a, b = (mask.data.astype(bool) for mask in (self.reference, self.prediction))
+        return _slice_scores(a, b, self.reference.affine, self.plane)
+
+    @cached_property
+    def false_slices(self) -> list[float]:
+        """Predicted voxels in each slice that holds a prediction, and no lesion in the reference."""
+        rows = [row for row in self.slices if row["predicted_voxels"] and not row["reference_voxels"]]
+        return [row["predicted_voxels"] for row in rows]
+
+    def ml(self, voxels: float) -> float:
+        """Return the volume of so many voxels in millilitres."""
+        return voxels * self.reference.voxel_ml
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a study.
+
+    name: its column in files; header and digits: in tables; better: which way is better, None where neither is;
+    compute: its value, NaN where it is undefined. `docs/metrics.md` describes each.
+    """
+
+    name: str
+    header: str
+    digits: int
+    better: Literal["higher", "lower"] | None
+    compute: Callable[[MaskPair], float]
+
+
+METRICS = (
+    Metric("dice", "Dice", 3, "higher", lambda pair: _ratio(2 * pair.both, pair.voxels + pair.predicted)),
+    Metric("precision", "Precision", 3, "higher", lambda pair: _ratio(pair.both, pair.predicted)),
+    Metric("recall", "Recall", 3, "higher", lambda pair: _ratio(pair.both, pair.voxels)),
+    Metric("hd95_mm", "HD95 (mm)", 1, "lower", lambda pair: pair.surfaces[0]),
+    Metric("surface_dice", "Surface Dice", 3, "higher", lambda pair: pair.surfaces[1]),
+    Metric("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
+    Metric("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
+    Metric(
+        "volume_difference_ml",
+        "Volume difference (ml)",
+        1,
+        "lower",
+        lambda pair: pair.ml(abs(pair.predicted - pair.voxels)),
+    ),
+    Metric("lesions_reference", "Lesions", 1, None, lambda pair: pair.lesions["lesions_reference"]),
+    Metric("lesions_found", "Found", 1, "higher", lambda pair: pair.lesions["lesions_found"]),
+    Metric("lesions_missed", "Missed", 1, "lower", lambda pair: pair.lesions["lesions_missed"]),
+    Metric("lesions_false", "False", 1, "lower", lambda pair: pair.lesions["lesions_false"]),
+    Metric("false_slices", "False slices", 1, "lower", lambda pair: len(pair.false_slices)),
+    Metric("false_slices_ml", "False slices (ml)", 1, "lower", lambda pair: pair.ml(sum(pair.false_slices))),
+)
 
 
 def evaluate(
-    studies: Sequence[str],
-    references: Sequence[str | Path],
-    predictions: str | Path,
-    plane: str,
-    evaluation: Mapping,
+    references: Mapping[str, str | Path], predictions: str | Path, plane: str, scoring: Scoring
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compare the masks in a folder (`dataset.find_prediction`) with the references, which are in the studies' order.
+    """Compare the masks in a folder (`studies.find_prediction`) with the references, by the study's name.
 
-    Returns the scores a study and the scores a slice of `plane`, as `evaluate_study` does, each led by column `study`.
+    Returns the METRICS of each study, and index, voxels and Dice of each slice of `plane`, both led by column `study`.
     Raises one UserError that lists every prediction that is missing, unreadable or on another grid.
     """
-    by_study: list[dict] = []
-    by_slice: list[dict] = []
+    by_study: list[dict[str, Any]] = []
+    by_slice: list[dict[str, Any]] = []
     problems = []
-    for study, path in zip(studies, references, strict=True):
+    for study, path in references.items():
         try:
             reference = read_mask(path)
             prediction = _read_prediction(study, find_prediction(predictions, study))
@@ -42,44 +146,17 @@ def evaluate(
         except UserError as error:
             problems.append(str(error))
             continue
-        scores, slices = evaluate_study(reference, prediction, plane, evaluation)
-        by_study.append({"study": study} | scores)
-        by_slice.extend({"study": study} | row for row in slices)
+        pair = MaskPair(reference, prediction, plane, scoring)
+        by_study.append({"study": study} | evaluate_study(pair))
+        by_slice.extend({"study": study} | row for row in pair.slices)
     if problems:
         raise UserError("\n".join(problems))
     return pd.DataFrame(by_study), pd.DataFrame(by_slice)
 
 
-def evaluate_study(
-    reference: Volume, prediction: Volume, plane: str, evaluation: Mapping
-) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """Score two masks {0, 1} on the same grid.
-
-    Returns the scores of the volume, and for each slice of `plane` its index, voxels and Dice. Of `evaluation` it reads
-    `surface_tolerance_mm` and `min_lesion_voxels`. A false slice holds a prediction, and no lesion in the reference.
-    """
-    a, b = reference.data.astype(bool), prediction.data.astype(bool)
-    box = _box(a | b)
-    # The box alone matters; transposed, the arrays of a NIfTI file are C-contiguous, which halves SciPy's time.
-    lesion, found = (np.ascontiguousarray(mask[box].T) for mask in (a, b))
-    voxels, predicted, both = (int(np.count_nonzero(mask)) for mask in (lesion, found, lesion & found))
-    tolerance = evaluation["surface_tolerance_mm"]
-    hd95, surface_dice = surface_scores(lesion, found, reference.spacing[::-1], tolerance)
-    scores = {
-        "dice": _ratio(2 * both, voxels + predicted),
-        "precision": _ratio(both, predicted),
-        "recall": _ratio(both, voxels),
-        "hd95_mm": hd95,
-        "surface_dice": surface_dice,
-        "reference_ml": voxels * reference.voxel_ml,
-        "predicted_ml": predicted * reference.voxel_ml,
-        "volume_difference_ml": abs(predicted - voxels) * reference.voxel_ml,
-    }
-    scores |= lesion_counts(lesion, found, evaluation["min_lesion_voxels"])
-    slices = _slice_scores(a, b, reference.affine, plane)
-    false = [row["predicted_voxels"] for row in slices if row["predicted_voxels"] and not row["reference_voxels"]]
-    scores |= {"false_slices": len(false), "false_slices_ml": sum(false) * reference.voxel_ml}
-    return scores, slices
+def evaluate_study(pair: MaskPair) -> dict[str, float]:
+    """Return the value of each of METRICS by its name."""
+    return {metric.name: metric.compute(pair) for metric in METRICS}
 
 
 def surface_scores(
@@ -103,10 +180,11 @@ def surface_scores(
 
 def _surface_points(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return the surface voxels (n, 3) of a mask in mm."""
-    return np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing
+    points: np.ndarray = np.argwhere(mask & ~ndimage.binary_erosion(mask)) * spacing
+    return points
 
 
-def lesion_counts(reference: np.ndarray, prediction: np.ndarray, min_voxels: int) -> dict[str, float]:
+def lesion_counts(reference: np.ndarray, prediction: np.ndarray, min_voxels: int) -> dict[str, int]:
     """Count lesions, the components (26 neighbours) of at least `min_voxels` voxels.
 
     A lesion of the reference is found if any of its voxels is predicted, else missed. One of the prediction is false

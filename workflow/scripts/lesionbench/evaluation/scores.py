@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
 
 
-def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence]) -> pd.DataFrame:
+def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Return the rows of the metrics files at `paths`, headed by the columns model, fold and seed.
 
     `runs` holds a (model, fold, seed) for each path, in the same order.

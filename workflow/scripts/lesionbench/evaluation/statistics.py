@@ -5,15 +5,12 @@ with NaN where a score is undefined. Everything random is drawn from a fixed see
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special, stats
-
-from lesionbench.words import counted, listed
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -182,66 +179,7 @@ def studies_needed(pairs: int, alpha: float = ALPHA) -> int:
     return math.floor(1 + math.log2(pairs / alpha)) + 1
 
 
-def conclusions(
-    scores: pd.DataFrame, pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return sentences that say what the scores show and what they do not; none calls a model best inside the noise.
-
-    `pairs` and `ranks` are those of `compare_pairs` and `rank_distribution` for `scores`, `labels` the models' names
-    in words.
-    """
-    common = scores.dropna()
-    if scores.shape[1] < 2:
-        return ("One model was evaluated, so there is nothing to compare it with.",)
-    needed = studies_needed(len(pairs))
-    if len(common) < needed:
-        return (
-            f"{counted(len(common), 'study')} with a score for every model and "
-            f"{counted(len(pairs), 'comparison')}: no difference can be shown here, however large; "
-            f"that takes at least {needed} studies. The order of the means is no evidence for any model.",
-        )
-    leader = str(common.mean().idxmax())
-    shown = pairs[pairs["different"]].to_dict("records")
-    lower = {pair["second"] for pair in shown if pair["first"] == leader and pair["difference"] > 0}
-    lower |= {pair["first"] for pair in shown if pair["second"] == leader and pair["difference"] < 0}
-    beaten = [name for name in scores.columns if name in lower]
-    rivals = [name for name in scores.columns if name != leader and name not in lower]
-    return (*_verdict(leader, beaten, rivals, common, labels), *_caution(pairs, ranks, labels, len(common)))
-
-
-def _verdict(
-    leader: str, beaten: Sequence[str], rivals: Sequence[str], common: pd.DataFrame, labels: Mapping[str, str]
-) -> tuple[str, ...]:
-    name = f"{labels[leader]} ({common[leader].mean():.3f})"
-    lower = [labels[model] for model in beaten]
-    if not rivals:
-        return (f"{name} has a higher mean Dice than {listed(lower)}; the difference from each is beyond chance.",)
-    first = (
-        f"No model can be called the best: the highest mean Dice, that of {name}, cannot be told apart from that of "
-        f"{listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
-    )
-    return (first, f"{labels[leader]} does score higher than {listed(lower)}, beyond chance.") if beaten else (first,)
-
-
-def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str], studies: int) -> tuple[str, ...]:
-    chances = ranks[1].sort_values(ascending=False, kind="stable")
-    chances = chances[chances >= 0.005]
-    often = [(labels[str(model)], f"in {100 * chance:.0f}\u00a0%") for model, chance in chances.items()]
-    shares = [
-        f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
-    ]
-    sentences = [f"Drawing the studies anew puts {listed(shares)} of draws."]
-    unclear = pairs[~pairs["different"]]
-    if len(unclear):
-        low, high = unclear["detectable"].min(), unclear["detectable"].max()
-        size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
-        sentences.append(
-            f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f}\u00a0% to be found in "
-            f"{studies} studies: not being told apart is no proof of being equal."
-        )
-    return tuple(sentences)
-
-
 def _defined(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values, dtype=float)
-    return array[np.isfinite(array)]
+    defined: np.ndarray = array[np.isfinite(array)]
+    return defined

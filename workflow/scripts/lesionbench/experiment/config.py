@@ -26,7 +26,8 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 @cache
 def read_schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration."""
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    return schema
 
 
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     for model in resolved["models"].values():
         if "architecture" in model:
             model["training"] = {**resolved["training"], **model.get("training", {})}
-    return _sorted(resolved)
+    return dict(_sorted(resolved))
 
 
 def _check_models(config: Mapping[str, Any]) -> None:
@@ -185,7 +186,8 @@ def _mapping_rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the alternative of `rule` that describes a mapping."""
     for alternative in rule.get("anyOf", []):
         if "$ref" in alternative:
-            return read_schema()["$defs"][alternative["$ref"].rsplit("/", 1)[1]]
+            definitions: Mapping[str, Mapping[str, Any]] = read_schema()["$defs"]
+            return definitions[alternative["$ref"].rsplit("/", 1)[1]]
     return rule
 
 

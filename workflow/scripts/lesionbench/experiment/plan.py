@@ -4,40 +4,42 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from lesionbench.data.split import Fold, make_folds
-from lesionbench.data.studies import Study, find_predictions, find_registry, find_studies, phantom_studies
+from lesionbench.data.split import SUBSETS, Fold, make_folds
+from lesionbench.data.studies import Study, find_registry, find_studies, phantom_studies
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import resolve_config
+from lesionbench.experiment.digest import code_digest
+from lesionbench.experiment.rows import Elsewhere, Row, Run, Trained, make_row
 from lesionbench.words import counted
 
 CHECKOUT = Path(__file__).parents[4]
-
-
-class Run(NamedTuple):
-    """A model's predictions of the test studies of a fold, and the seed that it was trained with."""
-
-    model: str
-    fold: int
-    seed: int
+_FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A resolved configuration with the studies that it finds and the folds that it makes of them.
+    """A resolved configuration with the studies that it finds, the folds that it makes of them, and its rows.
 
-    registry: the data set's list of studies and classes, None where there is none.
+    registry: the data set's list of studies and classes, None where there is none; rows: the models that are compared,
+    by name, in the order of the tables; reference_results: the numbers to set beside ours, a row of model, mean Dice
+    and maximum Dice each.
+
+    Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
 
     settings: dict[str, Any]
     registry: Path | None
     studies: dict[str, Study]
     folds: dict[int, Fold]
+    rows: dict[str, Row]
+    reference_results: list[list[Any]]
 
     @cached_property
     def scans(self) -> list[str]:
@@ -55,35 +57,115 @@ class Experiment:
         return [study.name for study in self.studies.values() if study.mask]
 
     @cached_property
-    def trained(self) -> list[str]:
-        """The models that are trained here, in the order of the tables; the masks of the others come from elsewhere."""
-        return [model for model in self.settings["compare"] if not self.predictions(model)]
+    def labels(self) -> dict[str, str]:
+        """The models' names in tables and figures, in their order."""
+        return {model: row.label for model, row in self.rows.items()}
+
+    @cached_property
+    def trained(self) -> dict[str, Trained]:
+        """The rows that are trained here."""
+        return {model: row for model, row in self.rows.items() if isinstance(row, Trained)}
+
+    @cached_property
+    def trained_labels(self) -> dict[str, str]:
+        """The names of the models that are trained here."""
+        return {model: row.label for model, row in self.trained.items()}
 
     @cached_property
     def runs(self) -> list[Run]:
-        """All runs, in the order of the tables. Masks from elsewhere know no seed: one run a fold, under the first."""
-        seeds = self.settings["seeds"]
-        return [
-            Run(model, fold, seed)
-            for model in self.settings["compare"]
-            for fold in self.folds
-            for seed in (seeds if model in self.trained else seeds[:1])
-        ]
+        """All runs, in the order of the tables."""
+        return [run for row in self.rows.values() for run in row.runs(self.folds, self.settings["seeds"])]
 
     @cached_property
     def trainings(self) -> list[Run]:
         """The runs of the models that are trained here."""
         return [run for run in self.runs if run.model in self.trained]
 
-    def predictions(self, model: str) -> str | None:
-        """Return the folder of masks that were made elsewhere, or None for a model that is trained here."""
-        folder = self.settings["models"][model].get("predictions")
-        return folder and str(Path(folder))
+    @cached_property
+    def first_fold(self) -> int:
+        """The fold whose test studies the figures of slices show."""
+        return min(self.folds)
 
-    def masks_from_elsewhere(self, model: str, fold: int) -> list[str]:
-        """Return the files of those masks for a fold's test studies, in their order; none for a model trained here."""
-        folder = self.predictions(model)
-        return list(map(str, find_predictions(folder, self.folds[fold].test).values())) if folder else []
+    @cached_property
+    def shows_ct(self) -> bool:
+        """Whether there is a CT of every study whose slices figures show."""
+        return all(self.studies[study].ct for study in self.tested(self.first_fold))
+
+    @cached_property
+    def elsewhere(self) -> dict[str, str]:
+        """The folders of the rows whose masks were made elsewhere, by their names in words."""
+        return {row.label: row.folder for row in self.rows.values() if isinstance(row, Elsewhere)}
+
+    @cached_property
+    def scoring(self) -> dict[str, Any]:
+        """What the scores of a mask depend on; the threshold has already made the mask."""
+        return {key: self.settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
+
+    @cached_property
+    def used_settings(self) -> dict[str, Any]:
+        """What the numbers depend on: the settings without figures, folders and models that are not compared."""
+        used = {model: self.settings["models"][model] for model in self.rows}
+        return {key: value for key, value in self.settings.items() if key not in ("figures", "pathvars")} | {
+            "models": used
+        }
+
+    def ct(self, study: str) -> str:
+        """Return the CT volume of a study."""
+        return str(self.studies[study].ct)
+
+    def mask(self, study: str) -> str:
+        """Return the lesion mask of a study."""
+        return str(self.studies[study].mask)
+
+    def subsets(self, fold: int | str) -> dict[str, list[str]]:
+        """Return the names of the studies in each subset of a fold."""
+        return {subset: list(getattr(self.folds[int(fold)], subset)) for subset in SUBSETS}
+
+    def tested(self, fold: int | str) -> list[str]:
+        """Return the names of the test studies of a fold."""
+        return self.subsets(fold)["test"]
+
+    def references(self, fold: int | str) -> list[str]:
+        """Return the reference masks of the test studies of a fold."""
+        return [self.mask(study) for study in self.tested(fold)]
+
+    def masks_from_elsewhere(self, model: str, fold: int | str) -> list[str]:
+        """Return the masks of a fold's test studies that were there before; none for a model that is trained here."""
+        return [str(path) for path in self.rows[model].mask_files(self.tested(fold)).values()]
+
+    def encoder_weights(self, model: str) -> list[str]:
+        """Return the file of pretrained encoder weights that a model's training starts from, or nothing."""
+        return self.trained[model].encoder_weights
+
+    def network(self, model: str) -> dict[str, Any]:
+        """Return what a training builds."""
+        return asdict(self.trained[model].entry)
+
+    def recipe(self, model: str) -> dict[str, Any]:
+        """Return how a training goes about it."""
+        return asdict(self.trained[model].recipe)
+
+    def device(self, model: str) -> str:
+        """Return where a model computes."""
+        return self.trained[model].recipe.device
+
+    def training_code(self, model: str) -> str:
+        """Return the digest of what a model's training executes."""
+        return code_digest("train", self.trained[model].code)
+
+    def test_studies(self) -> str:
+        """Return what captions say of the studies that all tables and figures of scores stand on."""
+        text = counted(sum(len(fold.test) for fold in self.folds.values()), "test study")
+        several = self.trained and len(self.settings["seeds"]) > 1
+        return f"{text} (averaged over {len(self.settings['seeds'])} seeds)" if several else text
+
+    def shown_studies(self, model: str | None = None) -> str:
+        """Return what captions say of the studies whose slices figures show; with a model, of its predictions."""
+        text = counted(len(self.folds[self.first_fold].test), "test study")
+        if len(self.folds) > 1:
+            text += f" of fold {self.first_fold}"
+        trained = self.trained if model is None else model in self.trained
+        return f"{text} (seed {self.settings['seeds'][0]})" if trained and len(self.settings["seeds"]) > 1 else text
 
     def unfinished(self) -> str:
         """Return a sentence on the runs that have no scores yet, empty where all have."""
@@ -100,18 +182,6 @@ class Experiment:
             "finished is kept: mend the cause above and run the same command again, or take the model out of `compare`."
         )
 
-    def encoder_weights(self, model: str) -> list[str]:
-        """Return the file of a model's encoder weights, or nothing for a model that is trained from scratch."""
-        entry = self.settings["models"][model]
-        weights = entry.get("encoder_weights")
-        if weights == "imagenet":
-            return [f"<resources>/weights/{entry['encoder']}.safetensors"]
-        return [weights] if weights else []
-
-    def label(self, model: str) -> str:
-        """Return a model's name in tables and figures."""
-        return self.settings["models"][model].get("label", model)
-
 
 def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     """Check the configuration, find the studies and divide them.
@@ -127,14 +197,17 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     root = Path("<results>/phantom") if phantom else Path(settings["dataset"]["root"])
     studies = phantom_studies(root, phantom) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
-    _check_files(settings)
-    if any("architecture" in settings["models"][model] for model in settings["compare"]):
+    rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
+    _check_files(settings, rows)
+    reference = read_reference_results(settings["reference_results"])
+    if any(row.trained for row in rows.values()):
         _check_scans(studies, root)
     annotated = [study.name for study in studies if study.mask]
     folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
-    experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds)
+    experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds, rows, reference)
     _check_masks_from_elsewhere(experiment)
     _check_slices_to_show(experiment)
+    _check_paths(experiment)
     return experiment
 
 
@@ -143,7 +216,7 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     if not path:
         return []
     try:
-        with _find_file(path).open(newline="", encoding="utf-8-sig") as file:
+        with _find_reference_results(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -166,9 +239,8 @@ def _check_scans(studies: Sequence[Study], root: Path) -> None:
 
 def _check_masks_from_elsewhere(experiment: Experiment) -> None:
     tested = [study for fold in experiment.folds.values() for study in fold.test]
-    for model in experiment.settings["compare"]:
-        folder = experiment.predictions(model)
-        files = find_predictions(folder, tested) if folder else {}
+    for model, row in experiment.rows.items():
+        files = row.mask_files(tested)
         missing = [study for study, path in files.items() if not path.is_file()]
         if missing:
             raise UserError(
@@ -190,21 +262,41 @@ def _check_slices_to_show(experiment: Experiment) -> None:
         )
 
 
+def _check_paths(experiment: Experiment) -> None:
+    """Refuse paths that Snakemake cannot read: it fills in `{x}` and `<x>` in every path and knows no escape for them.
+
+    Source: `apply_wildcards` in snakemake.io, `Pathvars.apply` in snakemake.pathvars.
+    """
+    names = [] if experiment.settings["dataset"]["phantom"] else experiment.scans + experiment.masks
+    folders = [row.masks(*run[1:]) for row in experiment.rows.values() for run in row.runs([0], [0]) if not row.trained]
+    weights = [file for row in experiment.trained.values() for file in row.encoder_weights]
+    for path in [*names, *folders, *weights]:
+        if found := _FILLED_IN.search(path.removeprefix("<resources>")):
+            raise UserError(
+                f"{path}: Snakemake takes {found[0]} in a path for a name to fill in. Rename the file or folder, for "
+                f"example with ({found[0][1:-1]}) in its place."
+            )
+
+
 def _first(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (" …" if len(names) > count else "")
 
 
-def _find_file(path: str) -> Path:
-    """Return a file of the working directory, or else of the checkout: a workflow that uses this one has no copy."""
-    return Path(path) if Path(path).is_file() else CHECKOUT / path
+def _find_reference_results(path: str) -> Path:
+    """Return the file below the working directory, or else below the checkout, where the paper's numbers lie.
+
+    A workflow that uses this one as a module has no copy of them.
+    """
+    with_us = CHECKOUT / path
+    return with_us if with_us.is_file() and not Path(path).is_file() else Path(path)
 
 
-def _check_files(settings: Mapping[str, Any]) -> None:
-    files = {"reference_results": settings["reference_results"]}
-    for name in settings["compare"]:
-        weights = settings["models"][name].get("encoder_weights")
-        if weights != "imagenet":
-            files[f"models.{name}.encoder_weights"] = weights
+def _check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
+    reference = settings["reference_results"]
+    files = {"reference_results": str(_find_reference_results(reference)) if reference else None}
+    for model, row in rows.items():
+        if isinstance(row, Trained) and row.entry.encoder_weights != "imagenet":
+            files[f"models.{model}.encoder_weights"] = row.entry.encoder_weights
     for key, path in files.items():
-        if path and not _find_file(path).is_file():
+        if path and not Path(path).is_file():
             raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")

@@ -65,10 +65,10 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Netwo
 def _stride(entry: ModelEntry) -> int:
     constructor = ARCHITECTURES[entry.architecture]
     if constructor is ClassicUNet:
-        return ClassicUNet.stride
+        return int(ClassicUNet.stride)
     defaults = {name: parameter.default for name, parameter in _parameters(constructor).items()}
     settings: dict[str, Any] = {"encoder_output_stride": 32} | defaults | dict(entry.options)
-    return min(settings["encoder_output_stride"], 2 ** settings["encoder_depth"])
+    return int(min(settings["encoder_output_stride"], 2 ** settings["encoder_depth"]))
 
 
 @cache

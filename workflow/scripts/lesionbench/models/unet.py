@@ -47,7 +47,8 @@ class ClassicUNet(nn.Module):
             features = block(max_pool2d(features, 2))
         for upsample, block in zip(self.upsampling, self.decoder, strict=True):
             features = block(torch.cat([skips.pop(), upsample(features)], dim=1))
-        return self.head(features)
+        logits: torch.Tensor = self.head(features)
+        return logits
 
 
 def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:

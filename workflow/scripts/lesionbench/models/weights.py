@@ -57,7 +57,7 @@ def _imagenet_source(encoder: str) -> dict[str, str]:
     """Return `repo_id` and `revision` (a commit) of an encoder's ImageNet weights."""
     known = {name: entry["pretrained_settings"] for name, entry in encoders.items()}
     if "imagenet" in known.get(encoder, {}):
-        return known[encoder]["imagenet"]
+        return dict(known[encoder]["imagenet"])
     near = difflib.get_close_matches(encoder, [name for name in known if "imagenet" in known[name]])
     hint = f" (encoders with a name like it that have: {', '.join(near)})" if near else ""
     raise UserError(

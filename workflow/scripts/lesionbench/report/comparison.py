@@ -1,108 +1,33 @@
-"""The comparison of models: the paper's table (chapter 10) with what is needed to judge it, and what lies behind it."""
+"""The tables of a comparison: the paper's (chapter 10) with what is needed to judge it, and what lies behind it."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lesionbench.evaluation.scores import READINGS, dice_readings, scores_by_study, spread_over_seeds
-from lesionbench.evaluation.statistics import (
-    RESAMPLES,
-    compare_pairs,
-    conclusions,
-    fewest_studies,
-    mean_interval,
-    rank_distribution,
-)
+from lesionbench.evaluation.comparison import Comparison
+from lesionbench.evaluation.metrics import METRICS
+from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.statistics import fewest_studies
+from lesionbench.report.conclusions import conclusions
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 
-# Header and decimals of each further metric, where the metrics files have it.
-METRICS = {
-    "precision": ("Precision", 3),
-    "recall": ("Recall", 3),
-    "hd95_mm": ("HD95 (mm)", 1),
-    "surface_dice": ("Surface Dice", 3),
-    "reference_ml": ("Reference (ml)", 1),
-    "predicted_ml": ("Predicted (ml)", 1),
-    "volume_difference_ml": ("Volume difference (ml)", 1),
-    "lesions_reference": ("Lesions", 1),
-    "lesions_found": ("Found", 1),
-    "lesions_missed": ("Missed", 1),
-    "lesions_false": ("False", 1),
-    "false_slices": ("False slices", 1),
-    "false_slices_ml": ("False slices (ml)", 1),
-}
 
-
-def make_tables(
-    studies: pd.DataFrame,
-    slices: pd.DataFrame,
-    labels: Mapping[str, str],
-    reference: Sequence[tuple[str, float, float]] = (),
-    resamples: int = RESAMPLES,
-) -> dict[str, Table]:
-    """Return the tables comparison, pairwise, per_study, metrics and readings.
-
-    `studies` and `slices` are the scores of all runs (`scores.collect_scores`), `labels` the models' names in words,
-    in the order of the tables, `reference` rows of (model, mean Dice, maximum Dice) to set beside ours, `resamples` how
-    often the bootstrap draws.
-    """
-    dice = scores_by_study(studies, list(labels))
-    pairs, ranks = compare_pairs(dice, resamples=resamples), rank_distribution(dice, resamples)
-    verdict = conclusions(dice, pairs, ranks, labels)
-    intervals = {model: mean_interval(dice[model], resamples=resamples) for model in labels}
+def make_tables(comparison: Comparison) -> dict[str, Table]:
+    """Return the tables comparison, pairwise, per_study, metrics and readings."""
     return {
-        "comparison": comparison(
-            dice, intervals, ranks, spread_over_seeds(studies, list(labels)), labels, reference, verdict
-        ),
-        "pairwise": pairwise(pairs, labels, verdict),
-        "per_study": per_study(dice, labels),
-        "metrics": metric_means(studies, labels),
-        "readings": readings(slices, labels),
+        "comparison": models(comparison),
+        "pairwise": pairwise(comparison),
+        "per_study": per_study(comparison),
+        "metrics": metric_means(comparison),
+        "readings": readings(comparison),
     }
 
 
-def comparison(
-    dice: pd.DataFrame,
-    intervals: Mapping[str, np.ndarray],
-    ranks: pd.DataFrame,
-    spread: pd.Series,
-    labels: Mapping[str, str],
-    reference: Sequence[tuple[str, float, float]],
-    verdict: tuple[str, ...],
-) -> Table:
-    """Return mean and maximum Dice of each model beside the paper's, with interval, quartiles and chance to rank first.
-
-    `dice` has a row a study and a column a model.
-    """
-    given = {model: (mean, maximum) for model, mean, maximum in reference}
-    rows = []
-    for model, label in labels.items():
-        scores = dice[model]
-        low, high = intervals[model]
-        paper_mean, paper_max = given.get(model, (float("nan"),) * 2)
-        rows.append(
-            {
-                "model": model,
-                "label": label,
-                "mean_dice": scores.mean(),
-                "max_dice": scores.max(),
-                "paper_mean_dice": paper_mean,
-                "mean_difference": scores.mean() - paper_mean,
-                "paper_max_dice": paper_max,
-                "max_difference": scores.max() - paper_max,
-                "mean_low": low,
-                "mean_high": high,
-                **dict(zip(("quartile_1", "median", "quartile_3"), scores.quantile([0.25, 0.5, 0.75]), strict=True)),
-                "sd_over_seeds": spread[model],
-                "ranked_first": ranks.loc[model, 1],
-                "studies": int(scores.notna().sum()),
-                "undefined": int(scores.isna().sum()),
-            }
-        )
-    data = pd.DataFrame(rows)
-    return Table("Comparison of the models", data, show_comparison(data), (*verdict, *comparison_notes(data)))
+def models(comparison: Comparison) -> Table:
+    """Return mean and maximum Dice of each model beside the paper's, with interval, quartiles and first ranks."""
+    data = comparison.models
+    notes = (*conclusions(comparison), *comparison_notes(data))
+    return Table("Comparison of the models", data, show_comparison(data), notes)
 
 
 def show_comparison(data: pd.DataFrame) -> pd.DataFrame:
@@ -152,11 +77,9 @@ def comparison_notes(data: pd.DataFrame) -> list[str]:
     return notes
 
 
-def pairwise(pairs: pd.DataFrame, labels: Mapping[str, str], verdict: tuple[str, ...]) -> Table:
-    """Return the differences of all pairs of models (`statistics.compare_pairs`), and in words what they show."""
-    data = pairs.copy()
-    data.insert(2, "first_label", data["first"].map(labels))
-    data.insert(3, "second_label", data["second"].map(labels))
+def pairwise(comparison: Comparison) -> Table:
+    """Return the differences of all pairs of models, and in words what they show."""
+    data = comparison.pairs
     shown = pd.DataFrame(
         {
             "First": data["first_label"],
@@ -177,41 +100,44 @@ def pairwise(pairs: pd.DataFrame, labels: Mapping[str, str], verdict: tuple[str,
         "that would have been found with a chance of 80 %; told apart: Holm's p below 0.05 and zero outside the "
         "interval.",
     )
-    return Table("Differences between the models", data, shown, (*verdict, *notes), words=2)
+    title = "Differences between the models"
+    return Table(title, data, shown, (*conclusions(comparison), *notes), text_columns=2)
 
 
-def per_study(dice: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+def per_study(comparison: Comparison) -> Table:
     """Return the Dice of each study (row) by each model (column)."""
-    data = dice.reset_index()
-    shown = dice.map(format_number).rename(columns=labels).rename_axis("Study").reset_index(allow_duplicates=True)
-    return Table("Dice of each study", data, shown, ("Averaged over seeds.",))
+    dice, labels = comparison.dice, list(comparison.labels.values())
+    shown = dice.map(format_number).set_axis(labels, axis="columns")
+    shown.insert(0, "Study", dice.index, allow_duplicates=True)
+    return Table("Dice of each study", dice.reset_index(), shown, ("Averaged over seeds.",))
 
 
-def metric_means(studies: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+def metric_means(comparison: Comparison) -> Table:
     """Return each model's mean over studies of every further metric, and in how many studies it is undefined."""
+    labels = comparison.labels
     data = pd.DataFrame({"model": list(labels), "label": list(labels.values())})
     shown = pd.DataFrame({"Model": list(labels.values())})
-    for metric, (header, digits) in METRICS.items():
-        if metric not in studies:
+    for metric in METRICS:
+        if metric.name not in comparison.scores or metric.name == "dice":
             continue
-        scores = scores_by_study(studies, list(labels), metric)
+        scores = comparison.scores[metric.name]
         means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
-        data[metric], data[f"{metric}_undefined"] = means, undefined
-        shown[header] = [
-            format_number(mean, digits) + (f" ({count})" if count else "")
+        data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
+        shown[metric.header] = [
+            format_number(mean, metric.digits) + (f" ({count})" if count else "")
             for mean, count in zip(means, undefined, strict=True)
         ]
     notes = ("Means over studies, seeds averaged first. In brackets: studies in which the metric is undefined.",)
     return Table("Further metrics", data, shown, notes)
 
 
-def readings(slices: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+def readings(comparison: Comparison) -> Table:
     """Return the mean Dice of the same predictions under each reading of the term (`scores.dice_readings`)."""
-    means = dice_readings(slices, list(labels))
+    means, labels = comparison.readings, list(comparison.labels.values())
     data = means.rename_axis("model").reset_index()
-    data.insert(1, "label", list(labels.values()))
+    data.insert(1, "label", labels)
     shown = means.map(format_number).rename(columns=lambda name: READINGS[name].capitalize())
-    shown.insert(0, "Model", list(labels.values()))
+    shown.insert(0, "Model", labels)
     notes = ("The same predictions throughout; empty: neither reference nor prediction holds lesion in the slice.",)
     return Table("Mean Dice by what is averaged", data, shown, notes)
 

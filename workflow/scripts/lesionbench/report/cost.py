@@ -22,7 +22,7 @@ def cost_table(
     records: Sequence[str | Path],
     predictions: Sequence[str | Path],
     stacks: Sequence[str | Path],
-    runs: Sequence[Sequence],
+    runs: Sequence[Sequence[Any]],
     labels: Mapping[str, str],
 ) -> Table:
     """Return the cost of each model: parameters, GMACs a slice, time and memory, as means over folds and seeds.
@@ -64,7 +64,7 @@ def gmacs(network: Network, height: int, width: int) -> float:
     module = network.module.eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.empty(1, 1, height, width, device="meta"))
-    return counter.get_total_flops() / 2e9
+    return float(counter.get_total_flops() / 2e9)
 
 
 def _measured(record: Mapping[str, Any]) -> dict[str, float]:

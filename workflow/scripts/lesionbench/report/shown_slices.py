@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -65,7 +65,7 @@ def varied_slices(slices: pd.DataFrame, count: int = 14) -> list[Pick]:
     return sorted(picks)
 
 
-def listed_slices(wanted: Sequence[Mapping], slices: pd.DataFrame) -> list[Pick]:
+def listed_slices(wanted: Sequence[Mapping[str, Any]], slices: pd.DataFrame) -> list[Pick]:
     """Return the picks for a list of {study, slice}. Raises UserError where one is not among the test slices."""
     kinds = _classify(slices).set_index(["study", "slice"])["kind"]
     for entry in wanted:

@@ -11,11 +11,14 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionbench.environment import environment
+from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import read_table
-from lesionbench.evaluation.statistics import conclusions
 from lesionbench.files import sha256
 from lesionbench.report.comparison import comparison_notes, show_comparison
-from lesionbench.report.tables import PAPER_PLANE, STYLE, SUBSETS, UNDEFINED, format_number
+from lesionbench.report.conclusions import conclusions
+from lesionbench.report.subset_table import PAPER_PLANE, SUBSETS
+from lesionbench.report.tables import STYLE, UNDEFINED, format_number
+from lesionbench.training.record import read_record
 from lesionbench.words import counted, listed
 
 TEMPLATE = Path(__file__).parents[3] / "report" / "summary.html.jinja"
@@ -25,11 +28,15 @@ DIGITS = 16  # of a SHA-256, enough to tell files apart
 def render_summary(
     config: Mapping[str, Any],
     labels: Mapping[str, str],
+    elsewhere: Mapping[str, str],
     answer: Mapping[str, Any],
     data: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Return the page as HTML, of what `read_answer`, `describe_data` and `read_provenance` have found."""
+    """Return the page as HTML, of what `describe_answer`, `describe_data` and `read_provenance` have found.
+
+    elsewhere: the folder of each row whose masks were made elsewhere, by its name in words.
+    """
     loader = FileSystemLoader(TEMPLATE.parent)
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.filters |= {"number": lambda value: format_number(value, 0), "counted": counted, "listed": listed}
@@ -37,6 +44,7 @@ def render_summary(
         config=config,
         config_text=yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False, width=100),
         labels=labels,
+        elsewhere=elsewhere,
         answer=answer,
         data=data,
         provenance=provenance,
@@ -46,21 +54,13 @@ def render_summary(
     )
 
 
-def read_answer(
-    comparison: str | Path, pairwise: str | Path, per_study: str | Path, labels: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the comparison as text, what it shows in the words of its own foot, and how to read it.
-
-    The arguments are the tables of that name, as csv.
-    """
-    table = read_table(comparison)
-    ranks = table.set_index("model")[["ranked_first"]].set_axis([1], axis="columns")
-    dice = read_table(per_study).set_index("study")
+def describe_answer(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as text, what it shows in words, and how to read it."""
     return {
-        "table": show_comparison(table),
-        "conclusions": conclusions(dice, read_table(pairwise), ranks, labels),
-        "notes": comparison_notes(table),
-        "studies": len(dice),
+        "table": show_comparison(comparison.models),
+        "conclusions": conclusions(comparison),
+        "notes": comparison_notes(comparison.models),
+        "studies": len(comparison.dice),
     }
 
 
@@ -90,7 +90,7 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
 
 
 def read_provenance(
-    trainings: Sequence[Sequence],
+    trainings: Sequence[Sequence[Any]],
     records: Sequence[str | Path],
     weights: Sequence[str | Path],
     labels: Mapping[str, str],
@@ -101,7 +101,7 @@ def read_provenance(
     """
     rows, made_with = [], []
     for (model, fold, seed), record_path, weights_path in zip(trainings, records, weights, strict=True):
-        record = json.loads(Path(record_path).read_text(encoding="utf-8"))
+        record = read_record(record_path).contents
         versions = _versions(record["environment"])
         if versions not in made_with:
             made_with.append(versions)

@@ -4,7 +4,7 @@ import html
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,6 @@ import pandas as pd
 from lesionbench.files import atomic
 
 UNDEFINED = "–"
-SUBSETS = {"train": "Train", "validation": "Validation", "test": "Test"}
-PAPER_SLICES = {"train": (35, 1428), "validation": (5, 212), "test": (10, 409)}  # Table 3.1
-PAPER_PLANE = (
-    "The paper says that its slices are coronal, but its 2,049 slices are the axial ones of the 50 annotated studies. "
-    "Coronally they would be 25,600."
-)
 
 _TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -51,14 +45,14 @@ STYLE = (
 class Table:
     """A title, the data at full precision, the same rows as text with readable headers, and notes for the foot.
 
-    The first `words` columns of `shown` are words, the others numbers, which stand flush right.
+    The first `text_columns` columns of `shown` are words, the others numbers, which stand flush right.
     """
 
     title: str
     data: pd.DataFrame
     shown: pd.DataFrame
     notes: tuple[str, ...] = ()
-    words: int = 1
+    text_columns: int = 1
 
 
 def format_number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -89,11 +83,11 @@ def write_table(table: Table, paths: Iterable[str | Path]) -> None:
 
 def _markdown(table: Table, _: str) -> str:
     def pad(cell: str, column: int, fill: str = " ") -> str:
-        return cell.ljust(widths[column], fill) if column < table.words else cell.rjust(widths[column], fill)
+        return cell.ljust(widths[column], fill) if column < table.text_columns else cell.rjust(widths[column], fill)
 
     cells = [[_escape_markdown(cell) for cell in row] for row in (table.shown.columns, *table.shown.to_numpy())]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    ruler = [pad(":" if column < table.words else "-:", column, "-") for column in range(len(widths))]
+    ruler = [pad(":" if column < table.text_columns else "-:", column, "-") for column in range(len(widths))]
     header, *body = [[pad(cell, column) for column, cell in enumerate(row)] for row in cells]
     rows = [f"| {' | '.join(row)} |" for row in (header, ruler, *body)]
     notes = [
@@ -104,7 +98,7 @@ def _markdown(table: Table, _: str) -> str:
 
 def _latex(table: Table, name: str) -> str:
     columns = list(table.shown.columns)
-    layout = "l" * table.words + "r" * (len(columns) - table.words)
+    layout = "l" * table.text_columns + "r" * (len(columns) - table.text_columns)
     # Headers broken over lines keep the columns as narrow as their numbers, and so the whole table legible.
     broken = [r" \\ ".join(map(_escape_tex, textwrap.wrap(name, 9, break_long_words=False))) for name in columns]
     header = [
@@ -134,8 +128,8 @@ def _latex(table: Table, name: str) -> str:
 
 
 def _web_page(table: Table, _: str) -> str:
-    def row(cells: Sequence, tag: str) -> str:
-        kinds = [' class="text"' if position < table.words else "" for position in range(len(cells))]
+    def row(cells: Sequence[object], tag: str) -> str:
+        kinds = [' class="text"' if position < table.text_columns else "" for position in range(len(cells))]
         return "".join(
             f"<{tag}{kind}>{html.escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
         )
@@ -166,50 +160,3 @@ def _in_one_line(text: object) -> str:
 
 
 _WRITERS = {".md": _markdown, ".tex": _latex, ".html": _web_page}
-
-
-def slices_by_subset(
-    studies: pd.DataFrame, folds: Mapping[int, pd.DataFrame], plane: str, with_paper: bool = True
-) -> Table:
-    """Return the studies and slices of each subset: the paper's Table 3.1, for each fold.
-
-    `studies` has the columns study, axial_slices, coronal_slices and sagittal_slices; `folds` holds a frame (study,
-    subset) by the fold's number. The paper's counts stand beside the first fold's where there is no other.
-    """
-    blocks = []
-    for number, fold in folds.items():
-        rows = fold.merge(studies, on="study", validate="one_to_one")
-        counts = rows.groupby("subset").agg(
-            studies=("study", "size"), slices=(f"{plane}_slices", "sum"), axial_slices=("axial_slices", "sum")
-        )
-        counts = counts.reindex(list(SUBSETS), fill_value=0)
-        counts.insert(0, "fold", number)
-        if with_paper and len(folds) == 1:
-            counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSETS]
-        counts.loc["total"] = counts.sum().where(counts.columns != "fold", number)
-        blocks.append(counts.rename_axis("subset").reset_index())
-    data = pd.concat(blocks, ignore_index=True).astype({"axial_slices": int, "slices": int})
-    return Table(
-        "Studies and slices by subset",
-        data,
-        _show_subsets(data, plane, many=len(folds) > 1),
-        (PAPER_PLANE,) if "paper_slices" in data else (),
-        words=2 if len(folds) > 1 else 1,
-    )
-
-
-def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
-    headers = {
-        **({"fold": "Fold"} if many else {}),
-        "subset": "Subset",
-        "studies": "Studies",
-        "slices": f"Slices ({plane})",
-        **({"axial_slices": "Slices (axial)"} if plane != "axial" else {}),
-        "paper_studies": "Studies, paper",
-        "paper_slices": "Slices, paper",
-    }
-    shown = data[[column for column in headers if column in data]].rename(columns=headers)
-    names = {**SUBSETS, "total": "Total"}
-    return shown.apply(
-        lambda column: column.map(names if column.name == "Subset" else lambda count: format_number(count, 0))
-    )

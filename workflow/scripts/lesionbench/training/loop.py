@@ -89,7 +89,7 @@ def train(
     remove_state(folder / STATE)
 
 
-def one_epoch(learner: Learner, bar: tqdm, stop_if_asked: Callable[[], None]) -> dict[str, Any]:
+def one_epoch(learner: Learner, bar: "tqdm[Any]", stop_if_asked: Callable[[], None]) -> dict[str, Any]:
     """Train over all slices once, validate, and return the state to go on from."""
     started, epoch = time.perf_counter(), len(learner.history) + 1
     bar.set_description(f"epoch {epoch}")
@@ -110,7 +110,7 @@ def one_epoch(learner: Learner, bar: tqdm, stop_if_asked: Callable[[], None]) ->
     )
 
 
-def train_epoch(learner: Learner, epoch: int, bar: tqdm, stop_if_asked: Callable[[], None]) -> float:
+def train_epoch(learner: Learner, epoch: int, bar: "tqdm[Any]", stop_if_asked: Callable[[], None]) -> float:
     """Take a step of the optimiser for each batch of the training slices; return the mean loss of the steps.
 
     What is random depends on seed and epoch alone, so that a resumed epoch draws what an undisturbed one does.
@@ -145,7 +145,7 @@ def finite_mean(losses: Tensor, epoch: int) -> float:
 
 
 @contextmanager
-def progress_bar(learner: Learner) -> Iterator[tqdm]:
+def progress_bar(learner: Learner) -> Iterator["tqdm[Any]"]:
     """Show how many slices are done of those of all epochs, in a terminal only; log messages go above it."""
     slices = len(learner.slices)
     total, done = learner.recipe.max_epochs * slices, len(learner.history) * slices
@@ -153,7 +153,7 @@ def progress_bar(learner: Learner) -> Iterator[tqdm]:
         yield bar
 
 
-def report(learner: Learner, bar: tqdm) -> None:
+def report(learner: Learner, bar: "tqdm[Any]") -> None:
     """Tell how the last epoch went, on the bar and as a line of the log."""
     row, left = learner.history[-1], learner.patience_left
     loss, dice, speed = row["train_loss"], row["validation_dice"], len(learner.slices) / row["seconds"]

@@ -48,4 +48,5 @@ def dice_ce_loss(
 
 def find_loss(name: str) -> Callable[..., torch.Tensor]:
     """Return the loss that `training.loss` names: the function `{name}_loss` of this module."""
-    return globals()[f"{name}_loss"]
+    loss: Callable[..., torch.Tensor] = globals()[f"{name}_loss"]
+    return loss

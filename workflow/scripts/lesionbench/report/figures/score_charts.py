@@ -1,7 +1,7 @@
 """Charts of the scores: the models beside each other, their differences, ranks, volumes and cost."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerErrorbar
 from matplotlib.ticker import MaxNLocator
 
+from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import fewest_studies, limits_of_agreement
 from lesionbench.report.style import (
@@ -36,45 +37,45 @@ _MOST_LINES = 15  # studies whose lines through all models an eye can follow
 _MOST_PAIRS = 28
 
 
-def dice_by_model(comparison: pd.DataFrame, dice: pd.DataFrame) -> Figure:
+def dice_by_model(comparison: Comparison) -> Figure:
     """Draw the Dice of every study by every model, with mean and interval of each model.
 
-    `comparison` is the comparison table's data, `dice` has a row a study and a column a model. A thin line joins the
-    dots of a study; for more than 15 studies, a shape behind the dots shows their density instead. An upright bar marks
-    the paper's mean where the table has one.
+    A thin line joins the dots of a study; for more than 15 studies, a shape behind the dots shows their density
+    instead. An upright bar marks the mean in the reference results where they have one.
     """
-    rows = np.arange(len(comparison))
+    models, scores = comparison.models, comparison.dice
+    rows = np.arange(len(models))
     figure = new_figure(PAGE * 0.75, 0.9 + 0.55 * len(rows))
     axes = figure.add_subplot()
-    scores = dice[comparison["model"]]
-    joined = len(dice) <= _MOST_LINES
+    joined = len(scores) <= _MOST_LINES
     if not joined:
         shape: dict[str, Any] = {"width": 0.4, "cut": 0, "density_norm": "width", "inner": None, "saturation": 1}
         sns.violinplot(scores, orient="h", color=PALE, linewidth=0, ax=axes, **shape)
     look: dict[str, Any] = {"color": GREY, "linewidth": 0.5 if joined else 0, "markersize": 2.5}
     axes.plot(scores.T, rows, "o-", alpha=0.7, clip_on=False, **look)
-    axes.plot([], [], "o-", label=f"a study (n = {len(dice)})", **look)
-    means = comparison["mean_dice"]
-    spans = np.abs(comparison[["mean_low", "mean_high"]].to_numpy() - means.to_numpy()[:, None]).T
+    axes.plot([], [], "o-", label=f"a study (n = {len(scores)})", **look)
+    means = models["mean_dice"]
+    spans = np.abs(models[["mean_low", "mean_high"]].to_numpy() - means.to_numpy()[:, None]).T
     label = "mean, 95 % interval" if np.isfinite(spans).any() else "mean"
     below = rows + 0.3
     axes.errorbar(means, below, xerr=spans, fmt="s", color=BLUE, markersize=5, capsize=3, label=label, clip_on=False)
-    if comparison["paper_mean_dice"].notna().any():
+    if models["paper_mean_dice"].notna().any():
         tick: dict[str, Any] = {"markersize": 13, "markeredgewidth": 1.8, "zorder": 5, "linestyle": ""}
-        axes.plot(comparison["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
+        axes.plot(models["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
-    axes.set_yticks(rows, comparison["label"].map(fold_label))
+    axes.set_yticks(rows, models["label"].map(fold_label))
     axes.grid(axis="y", visible=False)
     whiskers = HandlerErrorbar(xerr_size=1.0)  # in font sizes, so that they show beside the mark
     figure.legend(loc="outside lower center", ncols=3, handler_map={ErrorbarContainer: whiskers})
     return figure
 
 
-def pairwise_differences(pairs: pd.DataFrame) -> Figure:
+def pairwise_differences(comparison: Comparison) -> Figure:
     """Draw the mean difference in Dice of each pair of models with its interval: a forest plot.
 
-    `pairs` is the pairwise table's data. Of more than 28 pairs only those with the model of the highest mean are drawn.
+    Of more than 28 pairs only those with the model of the highest mean are drawn.
     """
+    pairs = comparison.pairs
     if len(pairs) > _MOST_PAIRS:
         gains = pd.concat([pairs.set_index("first")["difference"], -pairs.set_index("second")["difference"]])
         leader = gains.groupby(level=0).mean().idxmax()
@@ -116,8 +117,9 @@ def _write_beside(axes: Axes, row: float, *columns: str) -> None:
         axes.annotate(text, (1, row), va="center", fontsize=7, annotation_clip=False, **place)
 
 
-def dice_readings(readings: pd.DataFrame) -> Figure:
-    """Draw each model's mean Dice under each reading of the term; `readings` is that table's data."""
+def dice_readings(comparison: Comparison) -> Figure:
+    """Draw each model's mean Dice under each reading of the term."""
+    readings = comparison.readings
     rows = np.arange(len(readings))
     figure = new_figure(PAGE * 0.75, 1.2 + 0.48 * len(rows))
     axes = figure.add_subplot()
@@ -127,17 +129,15 @@ def dice_readings(readings: pd.DataFrame) -> Figure:
         axes.plot(readings[reading], rows + shift, mark, label=name, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
-    axes.set_yticks(rows, readings["label"].map(fold_label))
+    axes.set_yticks(rows, [fold_label(label) for label in comparison.labels.values()])
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
-def rank_stability(ranks: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """Draw how often each model takes each rank, the best mean rank first.
-
-    `ranks` has a row a model (`statistics.rank_distribution`).
-    """
+def rank_stability(comparison: Comparison) -> Figure:
+    """Draw how often each model takes each rank, the best mean rank first."""
+    ranks, labels = comparison.ranks, comparison.labels
     shares = ranks.loc[(ranks * ranks.columns).sum(axis=1).sort_values(kind="stable").index]
     figure = new_figure(min(PAGE, 2.9 + 0.4 * shares.shape[1]), 0.8 + 0.3 * len(shares))
     axes = figure.add_subplot()
@@ -154,12 +154,14 @@ def rank_stability(ranks: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     return figure
 
 
-def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+def volume_agreement(comparison: Comparison) -> Figure:
     """Draw predicted − reference volume over the mean of both, a dot a study and a panel a model, on common axes.
 
-    Volumes are in ml, by study; `predicted` has a column a model. Lines mark the mean difference and the limits of
-    agreement. Source: Bland and Altman, Lancet 327:307 (1986), doi:10.1016/S0140-6736(86)90837-8.
+    Volumes are in ml, averaged over seeds. Lines mark the mean difference and the limits of agreement.
+    Source: Bland and Altman, Lancet 327:307 (1986), doi:10.1016/S0140-6736(86)90837-8.
     """
+    labels, predicted = comparison.labels, comparison.scores["predicted_ml"]
+    reference = comparison.scores["reference_ml"].bfill(axis=1).iloc[:, 0]  # the same for every model
     columns = min(4, len(labels))
     bands = math.ceil(len(labels) / columns)
     figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.1 * bands)
@@ -188,12 +190,12 @@ def volume_agreement(reference: pd.Series, predicted: pd.DataFrame, labels: Mapp
     return figure
 
 
-def dice_by_cost(comparison: pd.DataFrame, cost: pd.DataFrame) -> Figure:
+def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     """Draw the mean Dice of each model with its interval over its parameters, and over its arithmetic.
 
-    `comparison` and `cost` are the data of those tables; a model without known cost is left out.
+    `cost` is the data of the table of cost; a model without known cost is left out.
     """
-    both = cost.merge(comparison, on=["model", "label"], validate="one_to_one")
+    both = cost.merge(comparison.models, on=["model", "label"], validate="one_to_one")
     figure = new_figure(PAGE * 0.75, 2.2 + 0.16 * math.ceil(len(both) / 2))
     panels = figure.subplots(1, 2, sharey=True)
     measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}

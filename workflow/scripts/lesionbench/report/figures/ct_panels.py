@@ -4,8 +4,7 @@ Radiological orientation, lung window (centre −600, width 1500 HU), pixels dra
 """
 
 import math
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import read_mask, to_slices
 from lesionbench.report.shown_slices import Pick, lesion_run, middle_study
-from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, hide_axes, new_figure
+from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
 from lesionbench.report.tables import format_number
 
 LUNG_WINDOW = (-1350, 150)
@@ -52,19 +51,19 @@ class View:
     def ratio(self) -> float:
         """Height over width in the patient."""
         height, width = self.image.shape
-        return height * self.spacing[0] / (width * self.spacing[1])
+        return float(height * self.spacing[0] / (width * self.spacing[1]))
 
 
-def example_slice(paths: Iterable[str | Path]) -> Figure:
+def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
     """Draw a slice, the reference's outline on it, and the reference: Figures 1.2 and 4.2.
 
-    `paths` are slices of studies; shown is the slice with most lesion of the study of median lesion volume.
+    `stacks` are slices by study; shown is the slice with most lesion of the study of median lesion volume.
     """
     volumes = {}
-    for path in paths:
+    for study, path in stacks.items():
         stack = load_stack(path)
-        volumes[str(path)] = float(_reference(stack).sum() * stack.spacing.prod())
-    stack = load_stack(middle_study(volumes))
+        volumes[study] = float(_reference(stack).sum() * stack.spacing.prod())
+    stack = load_stack(stacks[middle_study(volumes)])
     index = int(_reference(stack).sum(axis=(1, 2)).argmax())
     (view,) = _views([Pick(stack.study, index)], stack, [], [])
     figure, ((ct, outline, mask),) = _panel_grid([view.ratio], 3, top=0.24, bottom=0.02, widest=PAGE / 3)
@@ -79,7 +78,9 @@ def example_slice(paths: Iterable[str | Path]) -> Figure:
     return figure
 
 
-def prediction_strip(paths: Iterable[str | Path], predictions: str | Path, slices: pd.DataFrame, label: str) -> Figure:
+def prediction_strip(
+    stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame, label: str
+) -> Figure:
     """Draw ten slices of a study with prediction and reference: Figures 6.2, 7.1, 8.3 and 9.3.
 
     The study is the one of median lesion volume, the run of slices the one with most lesion, so that all models of an
@@ -88,7 +89,7 @@ def prediction_strip(paths: Iterable[str | Path], predictions: str | Path, slice
     """
     study = middle_study({str(name): rows["reference_voxels"].sum() for name, rows in slices.groupby("study")})
     voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()
-    stack = load_stack(next(path for path in paths if Path(path).stem == study))
+    stack = load_stack(stacks[study])
     indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
     views = _views([Pick(study, index) for index in indices], stack, [predictions], [slices])
     half = math.ceil(len(views) / 2)
@@ -117,7 +118,7 @@ def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
         figure = new_figure(PAGE, 1)
         figure.text(0.5, 0.5, "No further slice was chosen.", ha="center", va="center")
         return figure
-    titles = [textwrap.fill(title, 18) for title in ("CT", "reference", *labels)]
+    titles = [fold_label(title, 18, 3) for title in ("CT", "reference", *labels)]
     top = 0.1 + 0.14 * max(title.count("\n") + 1 for title in titles)
     figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=0.8)
     for number, (row, view) in enumerate(zip(grid, views, strict=True)):
@@ -135,7 +136,7 @@ def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
 
 def read_views(
     picks: Sequence[Pick],
-    paths: Iterable[str | Path],
+    stacks: Mapping[str, str | Path],
     predictions: Sequence[str | Path],
     slices: Sequence[pd.DataFrame],
 ) -> list[View]:
@@ -143,11 +144,10 @@ def read_views(
 
     `slices` holds the scores a slice that belong to each folder.
     """
-    by_study = {Path(path).stem: path for path in paths}
     views: dict[Pick, View] = {}
     for study in sorted({pick.study for pick in picks}):
         chosen = [pick for pick in picks if pick.study == study]
-        views.update(zip(chosen, _views(chosen, load_stack(by_study[study]), predictions, slices), strict=True))
+        views.update(zip(chosen, _views(chosen, load_stack(stacks[study]), predictions, slices), strict=True))
     return [views[pick] for pick in picks]
 
 

@@ -1,0 +1,32 @@
+"""Made-up scores of models on studies."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+LABELS = {"unet": "U-Net", "unet_vgg19": "U-Net with VGG19 encoder"}
+REFERENCE = [["unet", 0.602920, 0.809378], ["unet_vgg19", 0.597698, 0.815499]]
+
+
+def score_frames(models=LABELS, studies=10, seeds=(0, 1)):
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.7, studies)
+    rows = [
+        {"model": model, "fold": 0, "seed": seed, "study": f"study_{number:04d}", "dice": dice + rng.normal(0, 0.02)}
+        for model in models
+        for seed in seeds
+        for number, dice in enumerate(base)
+    ]
+    by_study = pd.DataFrame(rows).assign(precision=0.5, hd95_mm=20.0)
+    by_study.loc[by_study["study"] == "study_0000", "hd95_mm"] = math.nan
+    by_slice = by_study.drop(columns=["precision", "hd95_mm"]).assign(slice=0, reference_voxels=10, predicted_voxels=10)
+    return by_study, by_slice
+
+
+def simulate(studies, effects, rng, noise=0.03):
+    """Dice of models on common studies: `effects` are added to a shared difficulty."""
+    base = rng.normal(0.6, 0.1, studies)
+    return pd.DataFrame(
+        {name: base + effect + rng.normal(0, noise, studies) for name, effect in zip("abcd", effects, strict=False)}
+    )

@@ -1,0 +1,101 @@
+"""The kinds of row that a comparison has, each answering for itself what the rules and the report ask of it.
+
+A new kind is a class here, and a line in `make_row`: nothing else looks at the keys of a model's entry.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from lesionbench.data.studies import find_predictions
+from lesionbench.models.entry import ModelEntry
+from lesionbench.training.recipe import Recipe
+
+
+class Run(NamedTuple):
+    """A model's predictions of the test studies of a fold, and the seed that it was trained with."""
+
+    model: str
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Row(ABC):
+    """A model of the comparison: its name in paths, and in tables and figures."""
+
+    model: str
+    label: str
+
+    # Whether its runs are trained here, need CT and leave a record (run.json).
+    trained: ClassVar[bool]
+
+    @abstractmethod
+    def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
+        """Return its runs, in the order of folds and seeds."""
+
+    @abstractmethod
+    def masks(self, fold: int, seed: int) -> str:
+        """Return the folder of the masks of a run, in Snakemake's path variables."""
+
+    @abstractmethod
+    def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
+        """Return the masks of studies that were there before the workflow ran, by study; they need not exist."""
+
+
+@dataclass(frozen=True)
+class Trained(Row):
+    """A network that is trained here."""
+
+    entry: ModelEntry
+    recipe: Recipe
+    trained = True
+
+    def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
+        return [Run(self.model, fold, seed) for fold in folds for seed in seeds]
+
+    def masks(self, fold: int, seed: int) -> str:
+        return f"<results>/predictions/{self.model}/fold-{fold}/seed-{seed}"
+
+    def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
+        return {}
+
+    @property
+    def encoder_weights(self) -> list[str]:
+        """The file of pretrained weights that its encoder starts from, or nothing."""
+        weights = self.entry.encoder_weights
+        if weights == "imagenet":
+            return [f"<resources>/weights/{self.entry.encoder}.safetensors"]
+        return [weights] if weights else []
+
+    @property
+    def code(self) -> list[str]:
+        """What its training looks up by name (`digest.code_digest`): of all losses, the one of its recipe."""
+        return [f"training.loss:{self.recipe.loss}_loss"]
+
+
+@dataclass(frozen=True)
+class Elsewhere(Row):
+    """Masks in a folder that another program made: they know no seed, so there is one run a fold, under the first."""
+
+    folder: str
+    trained = False
+
+    def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
+        return [Run(self.model, fold, seeds[0]) for fold in folds]
+
+    def masks(self, fold: int, seed: int) -> str:
+        return str(Path(self.folder))
+
+    def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
+        return find_predictions(self.folder, studies)
+
+
+def make_row(model: str, settings: Mapping[str, Any]) -> Row:
+    """Return the row that a model's resolved settings describe."""
+    label = settings.get("label", model)
+    if "predictions" in settings:
+        return Elsewhere(model, label, settings["predictions"])
+    return Trained(model, label, ModelEntry.of(settings), Recipe(**settings["training"]))

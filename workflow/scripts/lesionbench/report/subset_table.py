@@ -1,0 +1,61 @@
+"""The studies and slices of each subset: the paper's Table 3.1."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lesionbench.report.tables import Table, format_number
+
+SUBSETS = {"train": "Train", "validation": "Validation", "test": "Test"}
+PAPER_SLICES = {"train": (35, 1428), "validation": (5, 212), "test": (10, 409)}  # Table 3.1
+PAPER_PLANE = (
+    "The paper says that its slices are coronal, but its 2,049 slices are the axial ones of the 50 annotated studies. "
+    "Coronally they would be 25,600."
+)
+
+
+def slices_by_subset(
+    studies: pd.DataFrame, folds: Mapping[int, pd.DataFrame], plane: str, with_paper: bool = True
+) -> Table:
+    """Return the studies and slices of each subset: the paper's Table 3.1, for each fold.
+
+    `studies` has the columns study, axial_slices, coronal_slices and sagittal_slices; `folds` holds a frame (study,
+    subset) by the fold's number. The paper's counts stand beside the first fold's where there is no other.
+    """
+    blocks = []
+    for number, fold in folds.items():
+        rows = fold.merge(studies, on="study", validate="one_to_one")
+        counts = rows.groupby("subset").agg(
+            studies=("study", "size"), slices=(f"{plane}_slices", "sum"), axial_slices=("axial_slices", "sum")
+        )
+        counts = counts.reindex(list(SUBSETS), fill_value=0)
+        counts.insert(0, "fold", number)
+        if with_paper and len(folds) == 1:
+            counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSETS]
+        counts.loc["total"] = counts.sum().where(counts.columns != "fold", number)
+        blocks.append(counts.rename_axis("subset").reset_index())
+    data = pd.concat(blocks, ignore_index=True).astype({"axial_slices": int, "slices": int})
+    return Table(
+        "Studies and slices by subset",
+        data,
+        _show_subsets(data, plane, many=len(folds) > 1),
+        (PAPER_PLANE,) if "paper_slices" in data else (),
+        text_columns=2 if len(folds) > 1 else 1,
+    )
+
+
+def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
+    headers = {
+        **({"fold": "Fold"} if many else {}),
+        "subset": "Subset",
+        "studies": "Studies",
+        "slices": f"Slices ({plane})",
+        **({"axial_slices": "Slices (axial)"} if plane != "axial" else {}),
+        "paper_studies": "Studies, paper",
+        "paper_slices": "Slices, paper",
+    }
+    shown = data[[column for column in headers if column in data]].rename(columns=headers)
+    names = {**SUBSETS, "total": "Total"}
+    for header, column in shown.items():
+        shown[header] = column.map(names if header == "Subset" else lambda count: format_number(count, 0))
+    return shown
