@@ -21,7 +21,7 @@ from lesionbench.experiment.config import read_schema, resolve_config
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-PAGES = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 RULES = {
     name
     for path in REPOSITORY.glob("workflow/rules/*.smk")

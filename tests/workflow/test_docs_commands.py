@@ -1,4 +1,4 @@
-"""Every shell command of README and docs: fences of sh, and calls of make and Snakemake that stand in a line of text.
+"""Every shell command of README, CONTRIBUTING and docs: fences of sh, and calls of make and Snakemake inside a line.
 
 They run as they are written, in a copy of the checkout with the tiny experiment in its config.yaml, where `snakemake`
 plans and runs nothing, and `make` prints what it would do. What needs a cluster, a network, a GPU or real data has the
@@ -23,7 +23,7 @@ from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/*.md"))]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("docs/*.md"))]
 FENCE = re.compile(r"^(<!-- not run: .+ -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAND_INS = {
     "make": f'exec {shutil.which("make")} --dry-run "$@"',
