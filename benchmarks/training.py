@@ -98,7 +98,7 @@ def paper(setting: Setting) -> Iterator[Row]:
 
 
 def whole_training(setting: Setting, model: str, stacks: list[Path]) -> list[float]:
-    """Return the seconds of a whole training as each measured epoch but the first foretells them."""
+    """Return the seconds of a whole training as each measured epoch but the first predicts them."""
     arguments = training_arguments(SETTINGS["models"][model], "axial", setting.device, setting.repetitions + 1)
     train_stacks, validation = stacks[VALIDATION_STUDIES:], stacks[:VALIDATION_STUDIES]
     times = [time.perf_counter()]

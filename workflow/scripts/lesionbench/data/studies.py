@@ -166,9 +166,9 @@ def _no_dataset(root: Path) -> str:
     problem = "has neither studies nor masks" if root.is_dir() else "does not exist"
     return (
         f"No data set: the folder {root} (dataset.root in the config) {problem}.{hint}\n"
-        f"MosMedData is to be had at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
+        f"MosMedData is at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
         f"    {root}/studies/CT-1/study_0255.nii.gz       and so on, in class folders CT-0 … CT-4\n"
-        f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) will do\n"
+        f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) are read too\n"
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
         "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
     )
