@@ -179,7 +179,8 @@ class Experiment:
             return ""
         return (
             f"{len(missing)} of {counted(len(self.runs), 'run')} without scores: {', '.join(missing)}. What has "
-            "finished is kept: correct the cause above and run the same command again, or take the model out of `compare`."
+            "finished is kept: correct the cause above and run the same command again, or take the model out of "
+            "`compare`."
         )
 
 

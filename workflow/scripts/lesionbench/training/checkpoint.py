@@ -57,7 +57,7 @@ def state_writer(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Callabl
 
 
 def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state that a training with this fingerprint left, its tensors on the CPU; None to start from the beginning.
+    """Return the state that a training with this fingerprint left, its tensors on the CPU; None if there is none.
 
     A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated
     or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is removed.
@@ -73,15 +73,13 @@ def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | N
         path.replace(aside)
         reason = str(error).partition("\n")[0]
         logger.warning(
-            "%s is no state of a training (%s); set aside as %s. Starting from the beginning.", path, reason, aside.name
+            "%s is no state of a training (%s); set aside as %s. The training starts over.", path, reason, aside.name
         )
         return None
     wanted = _flat(fingerprint)
     changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
     if changed:
-        logger.info(
-            "%s belongs to another training (different: %s). Starting from the beginning.", path, ", ".join(changed)
-        )
+        logger.info("%s belongs to another training (different: %s). This one starts over.", path, ", ".join(changed))
         return None
     return state
 
