@@ -11,7 +11,7 @@ from benchmarks.measure import Row, Setting, alternate, timed
 from benchmarks.recipe import SETTINGS, write_study
 from lesionbench.data.volume import read_mask, write_mask
 from lesionbench.evaluation.metrics import evaluate
-from lesionbench.report.comparison import make_tables
+from lesionbench.report.comparison_tables import make_tables
 
 MODELS, STUDIES, SLICES = 20, 50, 41
 

@@ -20,7 +20,7 @@ from lesionbench.errors import UserError
 from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import limits_of_agreement, rank_distribution
 from lesionbench.report.charts import class_pie, learning_curves
-from lesionbench.report.comparison import make_tables
+from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.panels import example_slice, model_grid, prediction_strip, read_views
 from lesionbench.report.score_charts import (
     dice_by_cost,

@@ -12,7 +12,7 @@ from test_tables import LABELS, REFERENCE, score_frames
 
 from lesionbench import environment
 from lesionbench.experiment.config import resolve_config
-from lesionbench.report.comparison import make_tables
+from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.summary import describe_data, read_answer, read_provenance, render_summary
 from lesionbench.report.tables import PAPER_PLANE, slices_by_subset, write_table
 

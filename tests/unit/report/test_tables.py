@@ -13,7 +13,7 @@ import pytest
 from test_cost import cost_on_a_cpu
 
 from lesionbench.evaluation.scores import collect_scores, dice_readings, read_table, scores_by_study, spread_over_seeds
-from lesionbench.report.comparison import make_tables
+from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.tables import Table, format_interval, format_number, slices_by_subset, write_table
 
 
