@@ -39,7 +39,7 @@ def test_the_demo_compares_the_four_models_on_at_least_eight_studies():
     default, demo = read("config.yaml"), merged(read("config.yaml"), read("presets/demo.yaml"))
     experiment = plan_experiment(demo)
     assert [len(fold.test) >= 8 for fold in experiment.folds.values()] == [True]
-    assert experiment.trained == default["compare"]
+    assert list(experiment.trained) == default["compare"]
     for model in experiment.trained:
         built, original = experiment.settings["models"][model], default["models"][model]
         assert all(built.get(key) == original.get(key) for key in ("architecture", "encoder", "options")), model
