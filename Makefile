@@ -18,6 +18,14 @@ setup: .venv/ready  ## Make .venv
 
 demo: setup  ## Run all of the workflow on a small synthetic data set into results/demo/
 	$(BIN)/snakemake --cores $(CORES) --configfile presets/demo.yaml
+	$(BIN)/snakemake --report results/demo/report.html --configfile presets/demo.yaml
+	@printf '\n'
+	@grep '^|' results/demo/tables/comparison.md | cut -d '|' -f 1-5,8-
+	@printf '\n%s\n' 'Synthetic data: the scores show that the workflow works and say nothing about the models.' \
+		'Report:   results/demo/report.html (open it in a browser)' \
+		'Figures:  results/demo/figures/' \
+		'Tables:   results/demo/tables/' \
+		'Masks:    results/demo/predictions/ (NIfTI: open them over their CT in 3D Slicer or ITK-SNAP)'
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from benchmarks.feeding import (
     write_slices,
 )
 from benchmarks.measure import Row, Setting, alternate, ratios
-from benchmarks.recipe import FULL_SIZE, FULL_SLICES, SETTINGS, cut, write_study
-from benchmarks.training import TRAIN_STUDIES, run_quietly, training_arguments, write_stacks
+from benchmarks.recipe import FULL_SIZE, FULL_SLICES, cut, preprocessing, trained, write_study
+from benchmarks.training import TRAIN_STUDIES, run_quietly, write_stacks
 from lesionbench.data.slices import SliceStack
-from lesionbench.models.networks import model_stride
+from lesionbench.experiment.rows import Trained
+from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import STATE
 
 MATRIX, PRODUCTS = 8192, 20
@@ -54,10 +54,11 @@ def epochs(setting: Setting, plane: str, small: tuple[int, int, int]) -> Iterato
 
 def against_others(setting: Setting, model: str, stack: SliceStack, studies: int) -> Iterator[Row]:
     """Measure an epoch of `train` in turn with the same network, batches and precision fed in other ways."""
-    entry, device = SETTINGS["models"][model], setting.device
-    files = write_slices(stack, setting.folder / "files", model_stride(entry)) * studies
-    arguments = (files, entry["training"]["batch_size"], device)
-    learner, ready = make_learner(entry, device), resident_batches(*arguments)
+    row, device = trained(model), setting.device
+    learner = make_learner(row, device)
+    files = write_slices(stack, setting.folder / "files", learner.network.stride) * studies
+    arguments = (files, row.recipe.batch_size, device)
+    ready = resident_batches(*arguments)
     others = {
         "bare loop": partial(learner.epoch, ready),
         "DataLoader": partial(learner.epoch, loaded_batches(*arguments)),
@@ -66,7 +67,7 @@ def against_others(setting: Setting, model: str, stack: SliceStack, studies: int
     for epoch in others.values():
         epoch()  # warms up, starts the workers
     matrices = {"matrix products": partial(multiply, device)} if device.type == "cuda" else {}
-    seconds = in_turn_with_ours(setting, entry, stack, studies, others | matrices)
+    seconds = in_turn_with_ours(setting, row, stack, studies, others | matrices)
 
     name, speed = f"train/{stack.plane}/{model}", len(files) / np.median(seconds["lesionbench"])
     size = f"{len(files):,} {stack.plane} slices of {'×'.join(map(str, stack.image.shape[1:]))}"
@@ -91,7 +92,7 @@ def against_others(setting: Setting, model: str, stack: SliceStack, studies: int
 
 def in_turn_with_ours(
     setting: Setting,
-    entry: Mapping[str, Any],
+    row: Trained,
     stack: SliceStack,
     studies: int,
     others: Mapping[str, Callable[[], float]],
@@ -119,8 +120,8 @@ def in_turn_with_ours(
         for name, taken in alternate(others, 1).items():
             seconds.setdefault(name, []).extend(taken)
 
-    arguments = training_arguments(entry, stack.plane, setting.device, max_epochs=2 * setting.repetitions)
-    run_quietly(stacks, validation, folder, arguments, after_epoch)
+    data = FoldData(stacks, validation, preprocessing(stack.plane))
+    run_quietly(row, setting.device, 2 * setting.repetitions, data, folder, after_epoch)
     return seconds
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.recipe import preprocessing
+from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import SliceStack
-from lesionbench.models.networks import build_model
-from lesionbench.training.batches import air_value, padded_size
+from lesionbench.experiment.rows import Trained
+from lesionbench.models.networks import Network, build_network
 from lesionbench.training.device import autocast, place
 from lesionbench.training.loss import dice_loss
 
@@ -30,7 +31,7 @@ WORKERS = min(8, os.cpu_count() or 1)
 class Learner:
     """A network in training, set up as `lesionbench.training.loop` does it."""
 
-    network: nn.Module
+    network: Network
     optimizer: torch.optim.Optimizer
     amp: torch.autocast
     device: torch.device
@@ -39,7 +40,7 @@ class Learner:
         """Take one step and return the loss, on the device."""
         image, mask = (batch[key].to(self.device, non_blocking=True) for key in ("image", "mask"))
         with self.amp:
-            logits = self.network(image)
+            logits = self.network.module(image)
         loss = dice_loss(logits, mask)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -55,12 +56,13 @@ class Learner:
         return time.perf_counter() - started
 
 
-def make_learner(model: Mapping[str, Any], device: torch.device) -> Learner:
-    """Return a learner of one entry of the configuration's `models`, with random weights."""
+def make_learner(row: Trained, device: torch.device) -> Learner:
+    """Return a learner of a model, with random weights."""
     torch.backends.cudnn.benchmark = True
-    network = place(build_model(model), device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=model["training"]["learning_rate"], fused=True)
-    return Learner(network, optimizer, autocast(device, model["training"]["precision"]), device)
+    network = build_network(row.entry)
+    module = place(network.module, device)
+    optimizer = torch.optim.Adam(module.parameters(), lr=row.recipe.learning_rate, fused=True)
+    return Learner(network, optimizer, autocast(device, row.recipe.precision), device)
 
 
 def synchronize(device: torch.device) -> None:
@@ -73,9 +75,9 @@ def write_slices(stack: SliceStack, folder: Path, stride: int) -> list[Path]:
     """Write each slice as a compressed npz, already padded to the stride, so that the other ways need not pad."""
     assert stack.mask is not None
     height, width = stack.image.shape[1:]
-    rows, columns = padded_size(height, width, stride)
+    rows, columns = padded_size([(height, width)], stride)
     margins = ((0, rows - height), (0, columns - width))
-    air = air_value(preprocessing(stack.plane))
+    air = preprocessing(stack.plane).air
     folder.mkdir(parents=True)
     paths = [folder / f"{number:04d}.npz" for number in range(len(stack.image))]
     for path, image, mask in zip(paths, stack.image, stack.mask, strict=True):

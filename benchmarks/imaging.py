@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Row, Setting, alternate, ratios, timed
-from benchmarks.recipe import SETTINGS, cut, preprocessing, write_study
+from benchmarks.recipe import cut, preprocessing, trained, write_study
 from lesionbench.data.slices import save_stack
 from lesionbench.data.studies import Study
-from lesionbench.models.networks import build_model
+from lesionbench.models.networks import build_network
 from lesionbench.segmentation.inference import Predictor, segment
 from lesionbench.training.device import autocast, place
+from lesionbench.training.record import Record
 
 MODEL = "unet_mobilenet_v2"
 
@@ -53,17 +54,17 @@ def predict(setting: Setting) -> Iterator[Row]:
     The weights are random, so the threshold is one that leaves the mask nearly as empty as a trained network would.
     """
     (study,) = write_study(setting.folder)
-    entry = SETTINGS["models"][MODEL]
-    record = {"model": entry, "training": entry["training"], "preprocessing": preprocessing("axial")}
-    network = place(build_model(entry), setting.device).eval()
-    predictor = Predictor(network, record, setting.device)
+    row = trained(MODEL)
+    network = build_network(row.entry)
+    place(network.module, setting.device).eval()
+    predictor = Predictor(network, Record(row.entry, row.recipe, preprocessing("axial"), {}), setting.device)
     image = torch.from_numpy(cut(study, "axial").image)[:, None].float().to(setting.device) / 1000
-    batches = image.split(entry["training"]["batch_size"])
-    amp = autocast(setting.device, entry["training"]["precision"])
+    batches = image.split(row.recipe.batch_size)
+    amp = autocast(setting.device, row.recipe.precision)
 
     def bare(count: int = len(batches)) -> None:
         with torch.inference_mode(), amp:
-            torch.cat([network(batch) for batch in batches[:count]]).cpu()
+            torch.cat([network.module(batch) for batch in batches[:count]]).cpu()
 
     bare(1)  # warms up
     contenders = {

@@ -1,4 +1,4 @@
-"""Train a network of two numbers in this process and print the peak memory in bytes; `train`'s arguments come as JSON.
+"""Train a network of two numbers in this process and print the peak memory in bytes; what to train comes as JSON.
 
 A process of its own, because the peak is all that a process ever held, and because it has to import no more than the
 workflow's script does.
@@ -8,10 +8,16 @@ import json
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-import lesionbench.training.loop
+from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.models.entry import ModelEntry
+from lesionbench.models.networks import Network
+from lesionbench.training import learner
+from lesionbench.training.loop import train
+from lesionbench.training.recipe import Recipe
 
 
 def peak_memory() -> int:
@@ -27,6 +33,8 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    lesionbench.training.loop.build_model = lambda model, weights: nn.Conv2d(1, 1, 1)
-    lesionbench.training.loop.train(**json.load(sys.stdin))
+    learner.build_network = lambda model, weights: Network(nn.Conv2d(1, 1, 1), stride=16)
+    wanted: dict[str, Any] = json.load(sys.stdin)
+    data = learner.FoldData(wanted["train"], wanted["validation"], Preprocessing(**wanted["preprocessing"]))
+    train(ModelEntry(**wanted["model"]), Recipe(**wanted["recipe"]), data, wanted["folder"])
     print(peak_memory())

@@ -6,19 +6,28 @@ from typing import Any
 import yaml
 
 from lesionbench.data.phantom import write_phantom
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.studies import Study, phantom_studies
 from lesionbench.data.volume import read_ct, read_mask
 from lesionbench.experiment.config import resolve_config
+from lesionbench.experiment.rows import Trained, make_row
 
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS: dict[str, Any] = resolve_config(yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8")))
 FULL_SIZE, FULL_SLICES = 512, 41
 
 
-def preprocessing(plane: str) -> dict[str, Any]:
+def preprocessing(plane: str) -> Preprocessing:
     """Return the section `preprocessing` of the configuration for a plane."""
-    return SETTINGS["preprocessing"] | {"plane": plane}
+    return Preprocessing(**SETTINGS["preprocessing"] | {"plane": plane})
+
+
+def trained(model: str) -> Trained:
+    """Return the network and the recipe of a model of the configuration."""
+    row = make_row(model, SETTINGS["models"][model])
+    assert isinstance(row, Trained)
+    return row
 
 
 def write_study(folder: Path, size: int = FULL_SIZE, slices: int = FULL_SLICES, studies: int = 1) -> list[Study]:
@@ -31,5 +40,4 @@ def write_study(folder: Path, size: int = FULL_SIZE, slices: int = FULL_SLICES, 
 def cut(study: Study, plane: str) -> SliceStack:
     """Return the slices of a study as the rule `preprocess` cuts them."""
     assert study.ct and study.mask
-    window = preprocessing(plane)["hu_window"]
-    return stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), plane, window)
+    return stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), preprocessing(plane))

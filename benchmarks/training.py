@@ -7,50 +7,48 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 
 from benchmarks.measure import Row, Setting
-from benchmarks.recipe import FULL_SIZE, FULL_SLICES, REPOSITORY, SETTINGS, cut, preprocessing, write_study
+from benchmarks.recipe import FULL_SIZE, FULL_SLICES, REPOSITORY, cut, preprocessing, trained, write_study
 from lesionbench.data.slices import SliceStack, save_stack
+from lesionbench.experiment.rows import Trained
 from lesionbench.training import loop as training
+from lesionbench.training.learner import FoldData
+from lesionbench.training.recipe import Recipe
 
 # The paper's stopping epochs (section 6.2) and parts (Table 3.1: 1,428 and 212 axial slices; here 41 a study).
 PAPER_EPOCHS = {"unet": 61, "unet_vgg19": 32, "unet_resnet34": 22, "unet_mobilenet_v2": 29}
 TRAIN_STUDIES, VALIDATION_STUDIES, ANNOTATED_STUDIES = 35, 5, 50
 
 
-def write_stacks(folder: Path, stack: SliceStack, copies: int) -> list[Path]:
-    """Write a stack once, and return as many names for the one file."""
+def write_stacks(folder: Path, stack: SliceStack, copies: int) -> dict[str, Path]:
+    """Write a stack once, and return as many studies' names for the one file."""
     folder.mkdir(parents=True)
-    paths = [folder / f"study_{number:04d}.npz" for number in range(copies)]
-    save_stack(stack, paths[0])
-    for path in paths[1:]:
-        path.symlink_to(paths[0])
-    return paths
+    first, *others = [folder / f"study_{number:04d}.npz" for number in range(copies)]
+    save_stack(stack, first)
+    for path in others:
+        path.symlink_to(first)
+    return {path.stem: path for path in (first, *others)}
 
 
-def training_arguments(entry: Mapping[str, Any], plane: str, device: torch.device, max_epochs: int) -> dict[str, Any]:
-    """Return arguments of `train`: a model's entry of the configuration, trained for `max_epochs` and no less."""
-    recipe = entry["training"] | {"device": device.type, "max_epochs": max_epochs, "patience": max_epochs}
-    return {"model": entry, "training": recipe, "preprocessing": preprocessing(plane)}
+def full_length(recipe: Recipe, device: torch.device, epochs: int) -> Recipe:
+    """Return a recipe that trains on a device for so many epochs and no less."""
+    return replace(recipe, device=device.type, max_epochs=epochs, patience=epochs)
 
 
 def run_quietly(
-    train_stacks: list[Path],
-    validation: list[Path],
-    folder: Path,
-    arguments: Mapping[str, Any],
-    after_epoch: Callable[[], None],
+    row: Trained, device: torch.device, epochs: int, data: FoldData, folder: Path, after_epoch: Callable[[], None]
 ) -> None:
     """Call `train` without its progress bar, and `after_epoch` where it would report an epoch, which it does last."""
     silent, instead = contextlib.redirect_stderr(io.StringIO()), lambda *_: after_epoch()
     with silent, mock.patch.object(training, "report", instead):
-        training.train(train_stacks, validation, folder, **arguments)
+        training.train(row.entry, full_length(row.recipe, device, epochs), data, folder)
 
 
 def memory(setting: Setting) -> Iterator[Row]:
@@ -61,13 +59,15 @@ def memory(setting: Setting) -> Iterator[Row]:
     """
     (study,) = write_study(setting.folder / "phantom")
     stacks = write_stacks(setting.folder / "stacks", cut(study, "axial"), ANNOTATED_STUDIES)
-    entry = SETTINGS["models"]["unet"]
-    single = entry | {"training": entry["training"] | {"batch_size": 1}}
+    files = [(study, str(path)) for study, path in stacks.items()]
+    row = trained("unet")
     arguments = {
-        "train_stacks": [str(path) for path in stacks[:1]],
-        "validation_stacks": [str(path) for path in stacks[1:]],
+        "model": asdict(row.entry),
+        "recipe": asdict(full_length(replace(row.recipe, batch_size=1), setting.device, epochs=1)),
+        "train": dict(files[:1]),
+        "validation": dict(files[1:]),
+        "preprocessing": asdict(preprocessing("axial")),
         "folder": str(setting.folder / "run"),
-        **training_arguments(single, "axial", setting.device, max_epochs=1),
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.peak"],
@@ -97,11 +97,12 @@ def paper(setting: Setting) -> Iterator[Row]:
     )
 
 
-def whole_training(setting: Setting, model: str, stacks: list[Path]) -> list[float]:
-    """Return the seconds of a whole training as each measured epoch but the first foretells them."""
-    arguments = training_arguments(SETTINGS["models"][model], "axial", setting.device, setting.repetitions + 1)
-    train_stacks, validation = stacks[VALIDATION_STUDIES:], stacks[:VALIDATION_STUDIES]
+def whole_training(setting: Setting, model: str, stacks: Mapping[str, Path]) -> list[float]:
+    """Return the seconds of a whole training as each measured epoch but the first predicts them."""
+    files = list(stacks.items())
+    data = FoldData(dict(files[VALIDATION_STUDIES:]), dict(files[:VALIDATION_STUDIES]), preprocessing("axial"))
+    epochs, folder = setting.repetitions + 1, setting.folder / model
     times = [time.perf_counter()]
-    run_quietly(train_stacks, validation, setting.folder / model, arguments, lambda: times.append(time.perf_counter()))
-    first, *epochs = np.diff(times).tolist()
-    return [first + (PAPER_EPOCHS[model] - 1) * seconds for seconds in epochs]
+    run_quietly(trained(model), setting.device, epochs, data, folder, lambda: times.append(time.perf_counter()))
+    first, *others = np.diff(times).tolist()
+    return [first + (PAPER_EPOCHS[model] - 1) * seconds for seconds in others]

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from lesionbench.evaluation.comparison import compare_models
+
 LABELS = {"unet": "U-Net", "unet_vgg19": "U-Net with VGG19 encoder"}
 REFERENCE = [["unet", 0.602920, 0.809378], ["unet_vgg19", 0.597698, 0.815499]]
 
@@ -21,7 +23,14 @@ def score_frames(models=LABELS, studies=10, seeds=(0, 1)):
     by_study = pd.DataFrame(rows).assign(precision=0.5, hd95_mm=20.0)
     by_study.loc[by_study["study"] == "study_0000", "hd95_mm"] = math.nan
     by_slice = by_study.drop(columns=["precision", "hd95_mm"]).assign(slice=0, reference_voxels=10, predicted_voxels=10)
+    by_study["reference_ml"] = np.tile(rng.lognormal(4, 1, studies), len(models) * len(seeds))
+    by_study["predicted_ml"] = by_study["reference_ml"] * rng.lognormal(0, 0.3, len(by_study))
     return by_study, by_slice
+
+
+def compared(labels=LABELS, studies=10, seeds=(0, 1), reference=REFERENCE):
+    """The comparison of models with these names on `score_frames`."""
+    return compare_models(*score_frames(labels, studies, seeds), labels, reference, resamples=100)
 
 
 def simulate(studies, effects, rng, noise=0.03):

@@ -112,4 +112,4 @@ def test_another_recipe_starts_anew_and_says_what_differs(checkout):
     other = merged(config("changed"), {"training": {"learning_rate": 0.01, "max_epochs": 1}})
     checkout.snakemake(weights("changed"), config=other)
     log = lines_of(checkout.folder / "logs" / "changed" / "train" / "small" / "fold-0" / "seed-0.log")
-    assert "training.learning_rate" in log and "Starting anew" in log and "epoch 1/1" in log
+    assert "training.learning_rate" in log and "starts over" in log and "epoch 1/1" in log

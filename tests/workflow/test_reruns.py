@@ -11,7 +11,6 @@ import pytest
 from checkout import TINY, Checkout
 
 LIBRARY = "workflow/scripts/lesionbench"
-PANELS = {"plot_model_grid"}
 OTHER = TINY["models"]["small"]
 
 
@@ -35,14 +34,13 @@ def test_nothing_changed(finished):
 
 def test_figure_formats_redraw_figures_only(finished):
     jobs = finished.would_run(figures={"formats": ["png", "svg"]})
-    assert jobs and all(rule.startswith("plot_") for rule in jobs)
+    assert set(jobs) == {"plot", "plot_predictions", "plot_model_grid"}
 
 
-def test_figure_slices_redraw_ct_panels_only(finished):
+def test_figure_slices_redraw_the_grid_of_models_only(finished):
     test_study = next((finished.folder / "results/tiny/predictions/small/fold-0/seed-0").glob("*.nii.gz"))
     chosen = [{"study": test_study.name.removesuffix(".nii.gz"), "slice": 2}]
-    jobs = finished.would_run(figures={"slices": chosen})
-    assert jobs and set(jobs) <= PANELS
+    assert finished.would_run(figures={"slices": chosen}) == {"plot_model_grid": 1}
 
 
 def test_resamples_redo_the_comparison(finished):
@@ -146,6 +144,12 @@ def test_a_changed_loss_retrains_what_it_trained(finished):
         finished, f"{LIBRARY}/training/loss.py", lambda text: text.replace("+ cross_entropy", "+ 2 * cross_entropy")
     ):
         assert finished.would_run() == {}
+
+
+def test_a_changed_figure_is_the_only_one_redrawn(finished):
+    pie = f"{LIBRARY}/report/figures/class_pie.py"
+    with edited(finished, pie, lambda text: text.replace("startangle=90", "startangle=80")):
+        assert finished.would_run() == {"plot": 1}
 
 
 def test_a_new_loss_reruns_its_users_alone(finished):

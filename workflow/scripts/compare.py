@@ -5,7 +5,7 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     from lesionbench.evaluation.comparison import compare_models, write_comparison
     from lesionbench.evaluation.scores import collect_scores
-    from lesionbench.report.comparison import make_tables
+    from lesionbench.report.comparison_tables import make_tables
     from lesionbench.report.tables import write_table
 
     inputs, params = snakemake.input, snakemake.params

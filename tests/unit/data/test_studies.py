@@ -129,6 +129,15 @@ def test_phantom_studies_have_all_classes_and_the_asked_number_of_masks(tmp_path
     assert all(study.ct.parent.name == study.category for study in studies)
 
 
+def test_a_category_is_that_of_the_annotated_phantom_studies_alone(tmp_path):
+    default = phantom_studies(tmp_path, PHANTOM)
+    for category in ("CT-1", "CT-3"):
+        studies = phantom_studies(tmp_path, PHANTOM | {"category": category})
+        assert [study.category for study in studies if study.mask] == [category] * 10
+        assert studies[10:] == default[10:]
+    assert phantom_studies(tmp_path, PHANTOM | {"category": "CT-1"}) == default
+
+
 @pytest.mark.parametrize(("change", "key"), [({"annotated": 15}, "annotated"), ({"slices": [22, 16]}, "slices")])
 def test_impossible_phantoms_are_refused(tmp_path, change, key):
     with pytest.raises(UserError, match=f"dataset.phantom: {key}"):

@@ -5,6 +5,7 @@ import yaml
 
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import read_schema, resolve_config
+from lesionbench.experiment.plan import plan_experiment
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -32,6 +33,17 @@ def walk(schema, path=()):
 @pytest.mark.parametrize("preset", sorted(path.name for path in (REPOSITORY / "presets").glob("*.yaml")))
 def test_presets_are_valid_over_the_default(preset):
     resolve_config(merged(read("config.yaml"), read(f"presets/{preset}")))
+
+
+def test_the_demo_compares_the_four_models_on_at_least_eight_studies():
+    default, demo = read("config.yaml"), merged(read("config.yaml"), read("presets/demo.yaml"))
+    experiment = plan_experiment(demo)
+    assert [len(fold.test) >= 8 for fold in experiment.folds.values()] == [True]
+    assert list(experiment.trained) == default["compare"]
+    for model in experiment.trained:
+        built, original = experiment.settings["models"][model], default["models"][model]
+        assert all(built.get(key) == original.get(key) for key in ("architecture", "encoder", "options")), model
+        assert not experiment.encoder_weights(model), "nothing is fetched"
 
 
 def test_the_default_file_says_what_the_schema_says():

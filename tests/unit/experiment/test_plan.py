@@ -6,15 +6,7 @@ import pytest
 from lesionbench.errors import UserError
 from lesionbench.experiment.plan import plan_experiment, read_reference_results
 from lesionbench.experiment.rows import Run
-
-MODELS = {
-    "a": {"architecture": "classic-unet", "label": "Model A"},
-    "b": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": "imagenet"},
-}
-
-
-def config(**changes):
-    return {"dataset": {"phantom": {"studies": 12}}, "models": MODELS, "compare": ["b", "a"], **changes}
+from planned import MODELS, config, with_masks
 
 
 def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
@@ -44,13 +36,6 @@ def test_masks_without_ct_are_named(tmp_path):
     (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
     with pytest.raises(UserError, match=r"study_0255.*no CT.*STUDY\.nii\.gz or STUDY\.nii"):
         plan_experiment(config(dataset={"root": str(tmp_path)}))
-
-
-def with_masks(folder, names, suffix=".nii.gz"):
-    folder.mkdir()
-    for name in names:
-        (folder / f"{name}{suffix}").touch()
-    return str(folder)
 
 
 def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):

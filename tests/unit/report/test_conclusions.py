@@ -23,7 +23,7 @@ def conclude(dice):
 def test_no_model_is_called_best_inside_the_noise():
     text = conclude(simulate(10, [0.01, 0, 0, 0], np.random.default_rng(5)))
     assert text.startswith("No model can be called the best")
-    assert "no proof of being equal" in text
+    assert "no proof that models are equal" in text
     assert "beyond chance" not in text
 
 

@@ -1,20 +1,13 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
-import json
-from dataclasses import asdict
-
-import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.report.cost import cost_table, gmacs
+from tabled import MOBILE, SMALL, cost_on_a_cpu, write_runs
 from tiny import write_stack
-
-SMALL = ModelEntry("classic-unet", options={"width": 2})
-MOBILE = ModelEntry("Unet", "mobilenet_v2")
 
 
 def counted_by_layer(network, height, width):
@@ -50,21 +43,6 @@ def test_the_largest_slice_is_padded_as_the_model_needs_it(tmp_path):
     assert sizes.to_numpy().tolist() == [[80, 48], [96, 64]]
 
 
-def write_runs(folder, runs, device):
-    """Write a record and the prediction times of each (model, seconds, epochs, seconds of each study)."""
-    records, predictions = [], []
-    for number, (model, seconds, epochs, studies) in enumerate(runs):
-        run = folder / str(number)
-        run.mkdir()
-        record = {"model": asdict(model), "training": {}, "preprocessing": {}, "seconds": seconds}
-        records.append(run / "run.json")
-        records[-1].write_text(json.dumps(record | {"epochs": epochs, "device": device, "peak_host_memory_bytes": 3e9}))
-        times = pd.DataFrame({"study": [f"study_{study:04d}" for study in range(len(studies))], "seconds": studies})
-        times.to_csv(run / "seconds.csv", index=False)
-        predictions.append(run)
-    return records, predictions
-
-
 def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_count(tmp_path):
     device = {"type": "cuda", "name": "A GPU", "peak_memory_bytes": 2e9}
     runs = [(SMALL, 10, 4, [9, 1, 1]), (SMALL, 20, 5, [2, 2, 2]), (MOBILE, 5, 1, [0.5])]
@@ -79,12 +57,6 @@ def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_cou
     assert table.shown["Model"].tolist() == ["Small", "Mobile"]
     assert table.shown["GPU memory (GB)"].tolist() == ["2.0", "2.0"]
     assert "A GPU" in table.notes[1]
-
-
-def cost_on_a_cpu(folder):
-    """The cost of one small model that was trained once."""
-    records, predictions = write_runs(folder, [(SMALL, 1, 1, [1])], {"type": "cpu"})
-    return cost_table(records, predictions, [write_stack(folder, 1)], [["small", 0, 0]], {"small": "Small"})
 
 
 def test_without_a_gpu_there_is_no_column_of_its_memory(tmp_path):

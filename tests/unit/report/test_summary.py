@@ -8,13 +8,14 @@ import re
 import pandas as pd
 import pytest
 import yaml
-from test_tables import LABELS, REFERENCE, score_frames
 
 from lesionbench import environment
 from lesionbench.experiment.config import resolve_config
-from lesionbench.report.comparison import make_tables
-from lesionbench.report.summary import describe_data, read_answer, read_provenance, render_summary
-from lesionbench.report.tables import PAPER_PLANE, slices_by_subset, write_table
+from lesionbench.report.comparison_tables import make_tables
+from lesionbench.report.subset_table import PAPER_PLANE, slices_by_subset
+from lesionbench.report.summary import describe_answer, describe_data, read_provenance, render_summary
+from lesionbench.report.tables import write_table
+from scored import LABELS, compared
 
 CONFIG = {
     "dataset": {"root": "data/COVID19_1110"},
@@ -33,10 +34,7 @@ TRAININGS = [[model, 0, seed] for model in LABELS for seed in (0, 1)]
 
 @pytest.fixture
 def results(tmp_path):
-    """The tables, the inventory, the folds and the trainings of an experiment."""
-    tables = make_tables(*score_frames(), LABELS, REFERENCE, resamples=100)
-    for name, table in tables.items():
-        write_table(table, [tmp_path / f"{name}.csv"])
+    """The inventory, the folds, the slices and the trainings of an experiment."""
     names = [f"study_{number:04d}" for number in range(50)]
     annotated = pd.DataFrame({"study": names, "mask": [f"masks/{name}_mask.nii.gz" for name in names]})
     studies = pd.concat([annotated, pd.DataFrame({"study": ["study_1110"]})]).assign(
@@ -66,12 +64,13 @@ def write_training(folder, number, commit="0123abcd"):
     (folder / f"{number}.safetensors").write_bytes(bytes(number))
 
 
-def sections(results, config=CONFIG, trainings=TRAININGS, folds=1):
+def sections(results, config=CONFIG, trainings=TRAININGS, folds=1, elsewhere=None):
     files = [results / f"{number}.json" for number in range(len(trainings))]
     return {
         "config": resolve_config(config),
         "labels": LABELS,
-        "answer": read_answer(*(results / f"{name}.csv" for name in ("comparison", "pairwise", "per_study")), LABELS),
+        "elsewhere": elsewhere or {},
+        "answer": describe_answer(compared()),
         "data": describe_data(
             results / "studies.csv", results / "slices.csv", [results / f"fold-{number}.csv" for number in range(folds)]
         ),
@@ -84,9 +83,8 @@ def as_text(page):
     return " ".join(html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
 
 
-def test_the_conclusion_is_that_of_the_tables_word_by_word(results):
-    table = make_tables(*score_frames(), LABELS, REFERENCE, resamples=100)["comparison"]
-    answer = read_answer(*(results / f"{name}.csv" for name in ("comparison", "pairwise", "per_study")), LABELS)
+def test_the_conclusion_is_that_of_the_tables_word_by_word():
+    table, answer = make_tables(compared())["comparison"], describe_answer(compared())
     assert (*answer["conclusions"], *answer["notes"]) == table.notes
     pd.testing.assert_frame_equal(answer["table"], table.shown)
 
@@ -132,7 +130,8 @@ def test_trainings_of_two_commits_are_told_apart(results):
 
 def test_masks_from_elsewhere_have_no_training(results):
     models = {model: {"label": label, "predictions": f"other/{model}"} for model, label in LABELS.items()}
-    found = sections(results, CONFIG | {"models": models}, trainings=[])
+    folders = {label: f"other/{model}" for model, label in LABELS.items()}
+    found = sections(results, CONFIG | {"models": models}, trainings=[], elsewhere=folders)
     text = as_text(render_summary(**found))
     assert "U-Net: masks made elsewhere, from other/unet ." in text and "Trained weights" not in text
     assert "All models are judged on 10 of them." in text and "seeds, whose" not in text and "for training" not in text

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
 from lesionbench.training.batches import batches, generator, load_slices, split_order
@@ -25,14 +24,6 @@ def paths(tmp_path_factory):
 
 def load(paths, limit=EVERYTHING, **changes):
     return load_slices(by_study(paths), 16, replace(PREPROCESSING, **changes), CPU, limit)
-
-
-@pytest.mark.parametrize(
-    ("size", "stride", "expected"),
-    [((512, 512), 32, (512, 512)), ((512, 41), 32, (512, 64)), ((512, 41), 16, (512, 48)), ((1, 17), 16, (16, 32))],
-)
-def test_slices_grow_to_the_next_multiple_of_the_stride(size, stride, expected):
-    assert padded_size([size], stride) == expected
 
 
 def test_studies_lie_one_after_the_other_padded_with_air(paths):

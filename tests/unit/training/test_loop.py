@@ -1,6 +1,5 @@
 import csv
 import json
-import math
 import os
 import signal
 import subprocess
@@ -17,15 +16,12 @@ from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
 from lesionbench.models.networks import build_network
 from lesionbench.training import loop as module
-from lesionbench.training.batches import load_slices
-from lesionbench.training.early_stopping import best_epoch, patience_left, validate
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import STATE, finite_mean, train
 from lesionbench.training.loss import dice_loss
 from lesionbench.training.record import read_record
 from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
-CPU = torch.device("cpu")
 FILES = ("weights.safetensors", "history.csv", "run.json")
 
 
@@ -131,38 +127,6 @@ def test_training_stops_early_and_keeps_the_best_epoch(stacks, tmp_path, monkeyp
     assert (record_of(folder)["epochs"], record_of(folder)["best_epoch"]) == (4, 2)
     losses = iter([0.5, 0.4])
     assert weights_of(run(stacks, tmp_path / "two", max_epochs=2)) == weights_of(folder)
-
-
-@pytest.mark.parametrize(
-    ("losses", "best", "left"), [([], None, 3), ([0.5], 1, 3), ([0.5, 0.6, 0.5], 1, 1), ([0.5, 0.6, 0.4], 3, 3)]
-)
-def test_patience_counts_epochs_since_the_best(losses, best, left):
-    history = [{"validation_loss": loss} for loss in losses]
-    assert patience_left(history, 3) == left
-    assert not losses or best_epoch(history) == best
-
-
-def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
-    paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
-    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
-    loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None)
-    losses, scores = [], []
-    for path in paths:
-        stack = load_stack(path)
-        probability, mask = 1 / (1 + np.exp(-4 * stack.image / 1000 - 1)), stack.mask.astype(float)
-        predicted = probability >= 0.5
-        losses.append(1 - (2 * (probability * mask).sum() + 1) / (probability.sum() + mask.sum() + 1))
-        scores.append(2 * (predicted * mask).sum() / (predicted.sum() + mask.sum()))
-    assert (loss, dice) == pytest.approx((np.mean(losses), np.mean(scores)), rel=1e-5)
-
-
-def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(stacks):
-    slices = load_slices(by_study(stacks[:2]), 16, PREPROCESSING, CPU, 1e9)
-    slices.masks[:9] = 0
-    perfect = 40 * (slices.masks[:, None].float() - 0.5)
-    assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1
-    slices.masks[:] = 0
-    assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None)[1])
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step():

@@ -22,7 +22,7 @@ _EXAMPLES = f"""example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0, or 1 after an error that the user can mend."""
+    """Run a command; return the exit status: 0, or 1 after an error that the user can correct."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:

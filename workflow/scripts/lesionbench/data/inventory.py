@@ -34,7 +34,7 @@ def read_registry(root: str | Path) -> pd.DataFrame | None:
         read = pd.read_csv if path.suffix == ".csv" else pd.read_excel
         table = read(path, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, KeyError, OSError, BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Copy it anew, or save it as CSV in UTF-8.") from None
+        raise UserError(f"{path}: cannot be read ({error}). Copy it again, or save it as CSV in UTF-8.") from None
     if not {"study_id", "category"} <= set(table.columns):
         raise UserError(
             f"{path}: the columns study_id and category are needed; it has {', '.join(map(str, table.columns))}."
@@ -52,7 +52,7 @@ def read_registry(root: str | Path) -> pd.DataFrame | None:
     ]
     problems += [f"{study}: listed twice" for study in registry.loc[registry["study"].duplicated(), "study"]]
     if problems:
-        raise UserError(f"{path}: mend these lines.\n" + "\n".join(problems))
+        raise UserError(f"{path}: correct these lines.\n" + "\n".join(problems))
     return registry
 
 
@@ -133,7 +133,7 @@ def _describe(study: Study, root: Path, category: str | None) -> dict[str, objec
     if study.category not in (None, category):
         raise UserError(
             f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
-            "Move it, or mend the registry."
+            "Move it, or correct the registry."
         )
     mask = read_mask(study.mask) if study.mask else None
     grids = [read_header(study.ct)] if study.ct else []

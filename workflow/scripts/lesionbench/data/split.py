@@ -129,9 +129,9 @@ def _read_rows(path: Path) -> list[tuple[int, str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file, skipinitialspace=True) if any(map(str.strip, line))]
     except FileNotFoundError:
-        raise UserError(f"split.file: there is no file {path}. Mend the path, or set it to null.") from None
+        raise UserError(f"split.file: there is no file {path}. Correct the path, or set it to null.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"split.file: {path} cannot be read as CSV in UTF-8 ({error}). Save it anew.") from None
+        raise UserError(f"split.file: {path} cannot be read as CSV in UTF-8 ({error}). Save it again.") from None
     header = [name.strip() for name in lines[0]] if lines else []
     if not {"study", "subset"} <= set(header) or len(lines) < 2:
         raise UserError(

@@ -126,8 +126,8 @@ def find_registry(root: str | Path) -> Path | None:
 def phantom_studies(root: str | Path, phantom: Mapping[str, Any]) -> list[Study]:
     """Return the studies that the rule `phantom` writes below `root`, sorted by name.
 
-    `phantom` is the `dataset.phantom` of the config. The annotated studies are of class CT-1, as MosMedData's; the
-    others take turns through all classes.
+    `phantom` is the `dataset.phantom` of the config. The annotated studies are of its `category`, by default of CT-1 as
+    MosMedData's are; the others take turns through all classes.
     """
     root = Path(root)
     count, annotated = phantom["studies"], phantom["annotated"]
@@ -142,7 +142,8 @@ def phantom_studies(root: str | Path, phantom: Mapping[str, Any]) -> list[Study]
     for number in range(1, count + 1):
         name = f"study_{number:04d}"
         has_mask = number <= annotated
-        category = "CT-1" if has_mask else ("CT-0", "CT-2", "CT-3", "CT-4", "CT-1")[(number - annotated - 1) % 5]
+        in_turn = ("CT-0", "CT-2", "CT-3", "CT-4", "CT-1")[(number - annotated - 1) % 5]
+        category = phantom.get("category", "CT-1") if has_mask else in_turn
         ct = root / "studies" / category / f"{name}{SUFFIX}"
         mask = root / "masks" / f"{name}{MASK_SUFFIX}" if has_mask else None
         studies.append(Study(name, category, ct, mask))
@@ -166,9 +167,9 @@ def _no_dataset(root: Path) -> str:
     problem = "has neither studies nor masks" if root.is_dir() else "does not exist"
     return (
         f"No data set: the folder {root} (dataset.root in the config) {problem}.{hint}\n"
-        f"MosMedData is to be had at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
+        f"MosMedData is at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
         f"    {root}/studies/CT-1/study_0255.nii.gz       and so on, in class folders CT-0 … CT-4\n"
-        f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) will do\n"
+        f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) are read too\n"
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
         "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
     )

@@ -102,7 +102,7 @@ def read_comparison(path: str | Path) -> Comparison:
         content["scores"] = {metric: _to_frame(frame) for metric, frame in content["scores"].items()}
         frames = {name: _to_frame(content[name]) for name in ("models", "pairs", "ranks", "readings")}
         return Comparison(**content | frames)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: cannot be read as a comparison ({error}). Delete it and run the workflow again, which rebuilds "
             "it."
@@ -113,7 +113,7 @@ def _from_frame(frame: pd.DataFrame) -> dict[str, Any]:
     """Return a frame as columns with their types; NaN is null."""
     plain = frame.astype(object).where(frame.notna(), None)
     return {
-        "index": {"name": frame.index.name, "values": frame.index.tolist()},
+        "index": {"name": frame.index.name, "type": str(frame.index.dtype), "values": frame.index.tolist()},
         "columns": [
             {"name": name, "type": str(frame[name].dtype), "values": column.tolist()} for name, column in plain.items()
         ],
@@ -121,7 +121,7 @@ def _from_frame(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _to_frame(content: Mapping[str, Any]) -> pd.DataFrame:
-    columns = content["columns"]
-    index = pd.Index(content["index"]["values"], name=content["index"]["name"])
+    columns, rows = content["columns"], content["index"]
+    index = pd.Index(rows["values"], rows["type"], name=rows["name"])
     data = {number: pd.Series(column["values"], index, column["type"]) for number, column in enumerate(columns)}
     return pd.DataFrame(data, index).set_axis([column["name"] for column in columns], axis="columns")

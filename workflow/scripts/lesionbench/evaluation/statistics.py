@@ -150,7 +150,7 @@ def compare_pairs(scores: pd.DataFrame, alpha: float = ALPHA, resamples: int = R
 
 
 def rank_distribution(scores: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Return how often each model (row) takes each rank 1…k (column) when the studies are drawn anew with replacement.
+    """Return how often each model (row) takes each rank 1…k (column) when the studies are drawn again with replacement.
 
     Models are ranked by their mean over the studies that all of them have a score for; equal means share their ranks
     by lot. Rows and columns sum to 1; with fewer common studies than `fewest_studies` all is NaN. The first column is

@@ -142,7 +142,7 @@ class Experiment:
         return asdict(self.trained[model].entry)
 
     def recipe(self, model: str) -> dict[str, Any]:
-        """Return how a training goes about it."""
+        """Return how a training is done."""
         return asdict(self.trained[model].recipe)
 
     def device(self, model: str) -> str:
@@ -179,7 +179,8 @@ class Experiment:
             return ""
         return (
             f"{len(missing)} of {counted(len(self.runs), 'run')} without scores: {', '.join(missing)}. What has "
-            "finished is kept: mend the cause above and run the same command again, or take the model out of `compare`."
+            "finished is kept: correct the cause above and run the same command again, or take the model out of "
+            "`compare`."
         )
 
 
@@ -222,7 +223,7 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise UserError(
             f"reference_results: {path} is not a CSV in UTF-8 with the columns model, mean_dice and max_dice "
-            f"({error}). Mend it, or write:\n  reference_results: null"
+            f"({error}). Correct it, or write:\n  reference_results: null"
         ) from None
 
 

@@ -60,7 +60,7 @@ def cancel_left_over(jobs: Iterable[str], poll_seconds: float = 1) -> list[str]:
     if not found:
         return []
     logger.warning(
-        "An earlier Snakemake left these jobs in SLURM's queue: %s. They are cancelled and submitted anew, so that "
+        "An earlier Snakemake left these jobs in SLURM's queue: %s. They are cancelled and submitted again, so that "
         "nothing is made twice; trainings go on from their last epoch.",
         ", ".join(found),
     )

@@ -61,7 +61,7 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def list_holds() -> bool:
-    """Return whether `names.json` tells what the jobs will know.
+    """Return whether the jobs will know the names in `names.json`, and no others.
 
     It does not where another version is installed. Where none is, the jobs run in environments with the pinned ones.
     """

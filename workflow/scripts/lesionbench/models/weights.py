@@ -24,7 +24,7 @@ def fetch_encoder_weights(encoder: str, path: str | Path) -> None:
     Raises
     ------
     UserError
-        where there are no such weights, no network, or the hash is off; it says how to get on without the download.
+        where there are no such weights, no network, or the hash is off; it says what to do without the download.
     """
     path = Path(path)
     source = _imagenet_source(encoder)

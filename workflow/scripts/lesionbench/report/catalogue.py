@@ -17,7 +17,7 @@ class Figure:
     name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
     (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
     `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, and `{paper}` for a part of a
-    sentence where there are reference results; needs: what an experiment must have for it, None where any will do.
+    sentence where there are reference results; needs: what an experiment must have for it, None where it needs nothing.
     """
 
     name: str
@@ -89,7 +89,7 @@ FIGURES: Mapping[str, Figure] = {
             ("comparison",),
             "Comparison",
             "Mean difference in Dice, first − second, of pairs of models on the same {studies}, with 95 % "
-            "interval (BCa bootstrap over studies). Blue pairs are told apart: zero lies outside the interval and"
+            "interval (BCa bootstrap over studies). Blue pairs differ: zero lies outside the interval and"
             " Wilcoxon's signed-rank p, corrected by Holm, is below 0.05. Grey ones are not, which does not show "
             "that they are equal.",
             needs="several models",
@@ -99,7 +99,7 @@ FIGURES: Mapping[str, Figure] = {
             "score_charts:rank_stability",
             ("comparison",),
             "Comparison",
-            "How often each of {models} models takes each rank by mean Dice with {studies} drawn anew with "
+            "How often each of {models} models takes each rank by mean Dice with {studies} drawn again with "
             "replacement ({resamples} times). A row that spreads over several ranks belongs to a model whose "
             "place another sample of studies would change. The model of the best mean rank comes first. Shares "
             "below 0.5 % are left blank.",

@@ -39,7 +39,7 @@ def _verdict(
     if not rivals:
         return (f"{name} has a higher mean Dice than {listed(lower)}; the difference from each is beyond chance.",)
     first = (
-        f"No model can be called the best: the highest mean Dice, that of {name}, cannot be told apart from that of "
+        f"No model can be called the best: the highest mean Dice, that of {name}, cannot be distinguished from that of "
         f"{listed([f'{labels[model]} ({common[model].mean():.3f})' for model in rivals])}."
     )
     return (first, f"{labels[leader]} does score higher than {listed(lower)}, beyond chance.") if beaten else (first,)
@@ -52,13 +52,13 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
     shares = [
         f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
     ]
-    sentences = [f"Drawing the studies anew puts {listed(shares)} of draws."]
+    sentences = [f"Drawing the studies again puts {listed(shares)} of draws."]
     unclear = pairs[~pairs["different"]]
     if len(unclear):
         low, high = unclear["detectable"].min(), unclear["detectable"].max()
         size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
         sentences.append(
             f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f}\u00a0% to be found in "
-            f"{studies} studies: not being told apart is no proof of being equal."
+            f"{studies} studies: a difference that is not found is no proof that models are equal."
         )
     return tuple(sentences)

@@ -59,7 +59,7 @@ def cost_table(
 def gmacs(network: Network, height: int, width: int) -> float:
     """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
 
-    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size will do.
+    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size works.
     """
     module = network.module.eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lesionbench.files import atomic
 
-# Okabe and Ito's palette, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+# Okabe and Ito's palette, distinct for colour-blind readers: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE, YELLOW = (
     "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#F0E442",
 )  # fmt: skip

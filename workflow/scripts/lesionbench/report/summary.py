@@ -14,7 +14,7 @@ from lesionbench.environment import environment
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import read_table
 from lesionbench.files import sha256
-from lesionbench.report.comparison import comparison_notes, show_comparison
+from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSETS
 from lesionbench.report.tables import STYLE, UNDEFINED, format_number

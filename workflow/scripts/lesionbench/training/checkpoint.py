@@ -57,7 +57,7 @@ def state_writer(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Callabl
 
 
 def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state that a training with this fingerprint left, its tensors on the CPU; None to start anew.
+    """Return the state that a training with this fingerprint left, its tensors on the CPU; None if there is none.
 
     A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated
     or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is removed.
@@ -72,12 +72,14 @@ def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | N
         aside = path.with_name(f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
         path.replace(aside)
         reason = str(error).partition("\n")[0]
-        logger.warning("%s is no state of a training (%s); set aside as %s. Starting anew.", path, reason, aside.name)
+        logger.warning(
+            "%s is no state of a training (%s); set aside as %s. The training starts over.", path, reason, aside.name
+        )
         return None
     wanted = _flat(fingerprint)
     changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
     if changed:
-        logger.info("%s belongs to another training (different: %s). Starting anew.", path, ", ".join(changed))
+        logger.info("%s belongs to another training (different: %s). This one starts over.", path, ", ".join(changed))
         return None
     return state
 

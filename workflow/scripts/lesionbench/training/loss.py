@@ -1,6 +1,6 @@
 """Losses of a batch of slices, from logits, always in float32.
 
-Sums over a batch exceed what bfloat16 can count: above 256 it no longer tells n from n + 1.
+Sums over a batch exceed what bfloat16 can count: above 256 it cannot represent every whole number.
 """
 
 from collections.abc import Callable

@@ -101,8 +101,8 @@ def pairwise_differences(comparison: Comparison) -> Figure:
     first, second = ([fold_label(label, 40, 1) for label in pairs[f"{side}_label"]] for side in ("first", "second"))
     axes.set_yticks(rows, [f"{one}\n− {other}" for one, other in zip(first, second, strict=True)])
     axes.grid(axis="y", visible=False)
-    axes.plot([], [], "s-", color=BLUE, markersize=5, label="told apart (Holm)")
-    axes.plot([], [], "o-", color=GREY, markersize=5, label="not told apart")
+    axes.plot([], [], "s-", color=BLUE, markersize=5, label="differ (Holm)")
+    axes.plot([], [], "o-", color=GREY, markersize=5, label="no difference shown")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -182,7 +182,7 @@ def volume_agreement(comparison: Comparison) -> Figure:
         axes.set_title(title, fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.tick_params(labelbottom=position + columns >= len(labels))
-    # A millilitre at least, lest rounding errors between equal volumes look like differences.
+    # At least a millilitre, so that rounding errors between equal volumes do not look like differences.
     bottom, top = panels[0, 0].get_ylim()
     panels[0, 0].set(xlim=(0, None), ylim=(min(bottom, -1), max(top, 1)))
     figure.supxlabel("Mean of reference and predicted volume (ml)", fontsize=8)

@@ -90,14 +90,14 @@ def pairwise(comparison: Comparison) -> Table:
             "p (Holm)": data["p_holm"].map(_format_p),
             "Wins/ties/losses": [f"{row.wins}/{row.ties}/{row.losses}" for row in data.itertuples()],
             "Detectable": data["detectable"].map(format_number),
-            "Told apart": data["different"].map({True: "yes", False: "no"}),
+            "Differ": data["different"].map({True: "yes", False: "no"}),
             "Studies": data["studies"].map(str),
         }
     )
     notes = (
         "Mean difference in Dice per study, first − second; interval: BCa bootstrap over studies, for each pair alone; "
         "p: Wilcoxon signed-rank test; wins: studies in which the first scores higher; detectable: true difference "
-        "that would have been found with a chance of 80 %; told apart: Holm's p below 0.05 and zero outside the "
+        "that would have been found with a chance of 80 %; differ: Holm's p below 0.05 and zero outside the "
         "interval.",
     )
     title = "Differences between the models"

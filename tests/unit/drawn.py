@@ -1,0 +1,55 @@
+"""What figures are drawn of, and what can be read in them."""
+
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+MANY = {f"model_{number}": f"U-Net with encoder number {number}" for number in range(9)}
+CLASSES = pd.DataFrame({"category": [f"CT-{k}" for k in range(5)], "studies": [254, 684, 125, 45, 2]})
+
+
+def texts(figure):
+    """The figure's visible texts with their boxes in pixels (an annotation's without its arrow)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    beyond = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        beyond |= {tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
+    found = [item for item in figure.findobj(Text) if item.get_visible() and item.get_text().strip()]
+    return [(item, Text.get_window_extent(item, canvas.get_renderer())) for item in found if item not in beyond]
+
+
+def assert_legible(figure):
+    """No text is smaller than 7 pt or leaves the figure."""
+    for item, box in texts(figure):
+        assert item.get_fontsize() >= 7, item
+        assert box.x0 >= -1 and box.y0 >= -1, item
+        assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, item
+
+
+def assert_aspect(figure, ratio):
+    """Every picture fills its axes, at the patient's proportions."""
+    figure.draw_without_rendering()
+    for axes in (axes for axes in figure.axes if axes.images):
+        rows, columns = axes.images[0].get_array().shape[:2]
+        assert axes.get_window_extent().height / axes.get_window_extent().width == pytest.approx(ratio, rel=1e-3)
+        assert axes.get_aspect() * rows / columns == pytest.approx(ratio)
+
+
+def costs_of(labels):
+    """Parameters and GMACs of models, of which the first is the smallest and the slowest."""
+    numbers = range(1, len(labels) + 1)
+    data = {"model": list(labels), "label": list(labels.values())}
+    return pd.DataFrame({**data, "parameters": [7e6 * n for n in numbers], "gmacs": [200.0 / n for n in numbers]})
+
+
+def histories_of(labels, seeds=1):
+    """The history of a training of twelve epochs, whose fifth is the best, for each model and seed."""
+    rows = [
+        {"model": model, "fold": 0, "seed": seed, "epoch": epoch, "train_loss": 1 / epoch,
+         "validation_loss": abs(epoch - 5) / 10, "validation_dice": 1 - 1 / epoch}
+        for model in labels for seed in range(seeds) for epoch in range(1, 13)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)

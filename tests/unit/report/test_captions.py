@@ -1,0 +1,41 @@
+"""The captions of workflow/report render, and labels in them are no markup."""
+
+import html
+from types import SimpleNamespace
+
+import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment, StrictUndefined
+
+from scored import LABELS
+
+
+def captions():
+    params = SimpleNamespace(
+        studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
+        resamples=10000, plane="coronal", paper=True, slices="auto", caption="Dice of 10 test studies.",
+    )  # fmt: skip
+    return SimpleNamespace(params=params, input=SimpleNamespace(), config={}, wildcards=SimpleNamespace())
+
+
+def test_captions_render(repository):
+    paths = set((repository / "workflow" / "report").glob("*.rst")) - {
+        repository / "workflow" / "report" / "workflow.rst"
+    }
+    assert len(paths) >= 10
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    for path in paths:
+        text = environment.from_string(path.read_text()).render(snakemake=captions())
+        body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert body.startswith("<p>"), path
+
+
+@pytest.mark.parametrize("caption", ["predictions", "model_grid", "summary"])
+@pytest.mark.parametrize("label", ["*i* _u_ `c` |v| \\n x_ <b>&</b> {{ a }} {% b %}", " two\n\nlines\u2028more", "x::"])
+def test_a_label_is_no_markup_in_a_caption(repository, caption, label):
+    text = (repository / "workflow" / "report" / f"{caption}.rst").read_text()
+    snakemake = captions()
+    snakemake.params.label, snakemake.params.labels = label, {"unet": label}
+    rendered = Environment(trim_blocks=True, lstrip_blocks=True).from_string(text).render(snakemake=snakemake)
+    body = publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["body"]
+    assert html.escape(label).split() == body.partition("<span>")[2].partition("</span>")[0].split()

@@ -1,0 +1,28 @@
+"""The same figure has the same bytes each time, in every format."""
+
+import pytest
+
+from drawn import CLASSES
+from lesionbench.report.figures.class_pie import class_pie
+from lesionbench.report.style import fold_label, new_figure, save_figure
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
+def test_the_same_figure_has_the_same_bytes(tmp_path, suffix):
+    paths = [tmp_path / f"{number}.{suffix}" for number in range(2)]
+    for path in paths:
+        save_figure(class_pie(CLASSES), [path])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].stat().st_size > 2000
+
+
+def test_a_figure_is_saved_in_every_format_at_200_dpi(tmp_path):
+    save_figure(new_figure(2, 1), [tmp_path / "f.svg", tmp_path / "f.png"])
+    assert (tmp_path / "f.svg").read_text().lstrip().startswith("<?xml")
+    assert (tmp_path / "f.png").read_bytes()[16:24] == (400).to_bytes(4) + (200).to_bytes(4)
+
+
+def test_a_label_is_broken_into_lines_and_what_is_too_long_ends_in_an_ellipsis():
+    assert fold_label("U-Net") == "U-Net"
+    assert fold_label("U-Net with VGG19 encoder", 12, 3) == "U-Net with\nVGG19\nencoder"
+    assert fold_label("U-Net with VGG19 encoder", 12, 2) == "U-Net with\nVGG19 …"

@@ -1,0 +1,48 @@
+"""Validation is of whole studies, and patience counts from the best epoch."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lesionbench.data.slices import load_stack
+from lesionbench.training.batches import load_slices
+from lesionbench.training.early_stopping import best_epoch, patience_left, validate
+from tiny import PREPROCESSING, RECIPE, by_study, write_stack
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "left"), [([], None, 3), ([0.5], 1, 3), ([0.5, 0.6, 0.5], 1, 1), ([0.5, 0.6, 0.4], 3, 3)]
+)
+def test_patience_counts_epochs_since_the_best(losses, best, left):
+    history = [{"validation_loss": loss} for loss in losses]
+    assert patience_left(history, 3) == left
+    assert not losses or best_epoch(history) == best
+
+
+def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
+    paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
+    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
+    loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None)
+    losses, scores = [], []
+    for path in paths:
+        stack = load_stack(path)
+        probability, mask = 1 / (1 + np.exp(-4 * stack.image / 1000 - 1)), stack.mask.astype(float)
+        predicted = probability >= 0.5
+        losses.append(1 - (2 * (probability * mask).sum() + 1) / (probability.sum() + mask.sum() + 1))
+        scores.append(2 * (predicted * mask).sum() / (predicted.sum() + mask.sum()))
+    assert (loss, dice) == pytest.approx((np.mean(losses), np.mean(scores)), rel=1e-5)
+
+
+def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(tmp_path):
+    paths = [write_stack(tmp_path, seed) for seed in (1, 2)]
+    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
+    slices.masks[:9] = 0
+    perfect = 40 * (slices.masks[:, None].float() - 0.5)
+    assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1
+    slices.masks[:] = 0
+    assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None)[1])

@@ -1,0 +1,97 @@
+"""A network in training starts from its seed, keeps its best epoch, and goes on from a state as if never stopped."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lesionbench.training.learner import FoldData, prepare
+from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A training study and a validation study."""
+    folder = tmp_path_factory.mktemp("stacks")
+    return FoldData(by_study([write_stack(folder, 1)]), by_study([write_stack(folder, 2)]), PREPROCESSING)
+
+
+def learner_of(data, seed=0, **changes):
+    return prepare(MODEL, replace(RECIPE, **changes), data, seed, CPU)
+
+
+def end_epoch(learner, loss):
+    """End an epoch in which all weights have become the number of the epoch."""
+    with torch.no_grad():
+        for parameter in learner.network.module.parameters():
+            parameter.fill_(len(learner.history) + 1)
+    return learner.end_epoch({"validation_loss": loss})
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_seed_decides_the_first_weights(data):
+    first, again, other = (learner_of(data, seed).network.module.state_dict() for seed in (0, 0, 1))
+    assert same(first, again) and not same(first, other)
+
+
+def test_the_weights_of_the_epoch_with_the_lowest_validation_loss_are_kept(data):
+    learner = learner_of(data)
+    for loss in (0.5, 0.4, 0.6, 0.4):
+        end_epoch(learner, loss)
+    names = dict(learner.network.module.named_parameters())
+    assert {learner.best_weights[name].unique().item() for name in names} == {2}
+    assert learner.describe()["best_epoch"] == 2 and learner.describe()["epochs"] == 4
+
+
+def test_a_state_does_not_change_with_further_training(data):
+    learner = learner_of(data)
+    state = end_epoch(learner, 0.5)
+    end_epoch(learner, 0.4)
+    assert len(state["history"]) == 1
+    assert {state["weights"][name].unique().item() for name, _ in learner.network.module.named_parameters()} == {1}
+
+
+def test_another_learner_goes_on_from_a_state(data):
+    learner, other = learner_of(data), learner_of(data, seed=1)
+    learner.forward(torch.zeros(2, 1, 32, 32)).sum().backward()
+    learner.optimizer.step()
+    state = end_epoch(learner, 0.5)
+    other.resume(state)
+    assert same(other.network.module.state_dict(), learner.network.module.state_dict())
+    assert other.optimizer.state_dict()["state"].keys() == learner.optimizer.state_dict()["state"].keys() != set()
+    assert (other.history, other.resumed) == (learner.history, 1)
+    assert other.end_epoch({"validation_loss": 0.6})["resumed"] == 1
+    assert same(other.best_weights, learner.best_weights)
+
+
+def test_it_ends_when_patience_or_epochs_are_spent(data):
+    learner = learner_of(data, patience=2, max_epochs=4)
+    assert learner.goes_on and learner.patience_left == 2
+    left = []
+    for loss in (0.5, 0.6, 0.7):
+        end_epoch(learner, loss)
+        left.append(learner.patience_left)
+    assert left == [2, 1, 0] and not learner.goes_on
+    learner = learner_of(data, patience=9, max_epochs=1)
+    end_epoch(learner, 0.5)
+    assert learner.patience_left == 9 and not learner.goes_on
+
+
+def test_training_slices_go_first_where_not_all_fit(data):
+    size = learner_of(data).slices.nbytes
+    for limit, resident in ((2 * size, (True, True)), (size, (True, False)), (0, (False, False))):
+        learner = learner_of(data, resident_limit_gb=limit / 1e9)
+        assert (learner.slices.resident, learner.validation.resident) == resident
+
+
+def test_the_record_is_told_the_studies_and_the_network(data):
+    learner = learner_of(data)
+    end_epoch(learner, 0.5)
+    told = learner.describe()
+    assert told["studies"] == {"train": ("study_0001",), "validation": ("study_0002",)}
+    assert told["parameters"] == learner.network.parameters and told["precision"] == "float32"
