@@ -70,19 +70,6 @@ def stacks_of(subset):
     return lambda wildcards: collect("<results>/slices/{study}.npz", study=experiment.subsets(wildcards.fold)[subset])
 
 
-def masks_of(model, fold, seed):
-    """The folder of the masks of a run."""
-    row = experiment.rows[model]
-    folder = row.masks(fold, seed)
-    # Other files may come and go in a folder from elsewhere: what counts there is `masks_from_elsewhere`.
-    return folder if row.trained else ancient(folder)
-
-
-def of_runs(pattern, runs=experiment.runs):
-    """`pattern` filled in for every run of the experiment, or for some."""
-    return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
-
-
 def left_over_jobs():
     """The numbers of SLURM jobs that may still be at work on what is due. It looks into Snakemake's own objects.
 

@@ -1,48 +1,3 @@
-# The run of each model whose predictions the figures of slices show.
-shown_run = f"fold-{experiment.first_fold}/seed-{settings['seeds'][0]}"
-shown_studies = experiment.tested(experiment.first_fold)
-shown_stacks = collect("<results>/slices/{study}.npz", study=shown_studies)
-# The files of each kind of input that figures read.
-figure_inputs = {
-    "classes": "<results>/dataset/classes.csv",
-    "comparison": "<results>/comparison.json",
-    "cost": "<results>/tables/cost.csv",
-    "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
-    "stacks": shown_stacks,
-}
-
-
-def table(name, category):
-    """The files of a table; the report shows the page."""
-    page = report(
-        f"<results>/tables/{name}.html",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"result": f"Table: {name.replace('_', ' ')}"},
-    )
-    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
-
-
-def figure(name, caption, category, labels):
-    """The files of a figure, one a format; the report shows the first."""
-    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
-    return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
-
-
-def targets():
-    """What the workflow makes in the end."""
-    with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
-    return [
-        rules.summary.output,
-        rules.inventory.output,
-        rules.slice_table.output,
-        rules.compare.output,
-        collect(rules.plot.output, figure=due_figures(experiment)),
-        with_ct if experiment.shows_ct else [],
-        rules.compare_cost.output if experiment.trained else [],
-    ]
-
-
 rule slice_table:
     input:
         studies="<results>/dataset/studies.csv",
@@ -155,8 +110,8 @@ rule plot:
 rule plot_predictions:
     input:
         stacks=shown_stacks,
-        predictions=lambda wildcards: masks_of(wildcards.model, experiment.first_fold, settings["seeds"][0]),
-        slices=f"<results>/metrics/{{model}}/{shown_run}/slices.csv",
+        predictions=lambda wildcards: masks_of(wildcards.model, *first_run),
+        slices=first_scores,
     output:
         figure(
             "predictions/{model}",
@@ -185,8 +140,8 @@ rule plot_predictions:
 rule plot_model_grid:
     input:
         stacks=shown_stacks,
-        predictions=[masks_of(model, experiment.first_fold, settings["seeds"][0]) for model in experiment.rows],
-        slices=collect(f"<results>/metrics/{{model}}/{shown_run}/slices.csv", model=experiment.rows),
+        predictions=[masks_of(model, *first_run) for model in experiment.rows],
+        slices=collect(first_scores, model=experiment.rows),
     output:
         first=figure("model_grid_1", "model_grid", "Predictions", {"model": "All models, 1 of 2"}),
         second=figure("model_grid_2", "model_grid", "Predictions", {"model": "All models, 2 of 2"}),

@@ -48,7 +48,7 @@ def make_affine(orientation, tilt=0.0):
 
 
 def save(path, data, affine=LAS, edit=None):
-    """Write NIfTI and then edit the header in place, past nibabel, which would rescale the data or repair the header."""
+    """Write NIfTI and then edit the header in place, past nibabel, which would rescale data or repair headers."""
     nib.save(nib.Nifti1Image(data, affine), path)
     if edit:
         raw = gzip.decompress(path.read_bytes())

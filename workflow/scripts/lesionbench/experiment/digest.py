@@ -14,7 +14,6 @@ and the arguments of calls into the modules of SILENT, so that a reworded error 
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -189,7 +188,7 @@ def _read_unit(module: _Module, name: str) -> tuple[str, list[_Unit]]:
         imported |= contents.imported
     known = {**contents.imports, **imports}
     silent = {alias for alias, (target, _) in known.items() if f"{target}.".startswith(tuple(f"{m}." for m in SILENT))}
-    visited = [_Plain(silent).visit(deepcopy(statement)) for statement in statements]
+    visited = [_Plain(silent).visit(statement) for statement in statements]  # in place, since each is read once
     plain = ast.Module([statement for statement in visited if statement], [])
     reached = [] if name == EFFECTS else [(module, EFFECTS)]
     for target in imported:

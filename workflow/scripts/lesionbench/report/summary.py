@@ -18,7 +18,6 @@ from lesionbench.report.comparison_tables import comparison_notes, show_comparis
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSETS
 from lesionbench.report.tables import STYLE, UNDEFINED, format_number
-from lesionbench.training.record import read_record
 from lesionbench.words import counted, listed
 
 TEMPLATE = Path(__file__).parents[3] / "report" / "summary.html.jinja"
@@ -101,7 +100,7 @@ def read_provenance(
     """
     rows, made_with = [], []
     for (model, fold, seed), record_path, weights_path in zip(trainings, records, weights, strict=True):
-        record = read_record(record_path).contents
+        record = json.loads(Path(record_path).read_text(encoding="utf-8"))
         versions = _versions(record["environment"])
         if versions not in made_with:
             made_with.append(versions)

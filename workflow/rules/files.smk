@@ -1,0 +1,57 @@
+def masks_of(model, fold, seed):
+    """The folder of the masks of a run."""
+    row = experiment.rows[model]
+    folder = row.masks(fold, seed)
+    # Other files may come and go in a folder from elsewhere: what counts there is `masks_from_elsewhere`.
+    return folder if row.trained else ancient(folder)
+
+
+def of_runs(pattern, runs=experiment.runs):
+    """`pattern` filled in for every run of the experiment, or for some."""
+    return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
+
+
+# The run of each model whose masks the figures of slices show.
+first_run = (experiment.first_fold, settings["seeds"][0])
+first_scores = "<results>/metrics/{{model}}/fold-{}/seed-{}/slices.csv".format(*first_run)
+shown_studies = experiment.tested(experiment.first_fold)
+shown_stacks = collect("<results>/slices/{study}.npz", study=shown_studies)
+# The files of each kind of input that figures read.
+figure_inputs = {
+    "classes": "<results>/dataset/classes.csv",
+    "comparison": "<results>/comparison.json",
+    "cost": "<results>/tables/cost.csv",
+    "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
+    "stacks": shown_stacks,
+}
+
+
+def table(name, category):
+    """The files of a table; the report shows the page."""
+    page = report(
+        f"<results>/tables/{name}.html",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"result": f"Table: {name.replace('_', ' ')}"},
+    )
+    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
+
+
+def figure(name, caption, category, labels):
+    """The files of a figure, one a format; the report shows the first."""
+    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
+    return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
+
+
+def targets():
+    """What the workflow makes in the end."""
+    with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
+    return [
+        rules.summary.output,
+        rules.inventory.output,
+        rules.slice_table.output,
+        rules.compare.output,
+        collect(rules.plot.output, figure=due_figures(experiment)),
+        with_ct if experiment.shows_ct else [],
+        rules.compare_cost.output if experiment.trained else [],
+    ]
