@@ -83,6 +83,37 @@ def of_runs(pattern, runs=experiment.runs):
     return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
 
 
+def table(name, category):
+    """The files of a table; the report shows the page."""
+    page = report(
+        f"<results>/tables/{name}.html",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"result": f"Table: {name.replace('_', ' ')}"},
+    )
+    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
+
+
+def figure(name, caption, category, labels):
+    """The files of a figure, one a format; the report shows the first."""
+    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
+    return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
+
+
+def targets():
+    """What the workflow makes in the end."""
+    with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
+    return [
+        rules.summary.output,
+        rules.inventory.output,
+        rules.slice_table.output,
+        rules.compare.output,
+        collect(rules.plot.output, figure=due_figures(experiment)),
+        with_ct if experiment.shows_ct else [],
+        rules.compare_cost.output if experiment.trained else [],
+    ]
+
+
 def left_over_jobs():
     """The numbers of SLURM jobs that may still be at work on what is due. It looks into Snakemake's own objects.
 
