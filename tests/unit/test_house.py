@@ -1,17 +1,31 @@
-"""The order of the library's rooms: data flows one way, and the folders show it."""
+"""The order of the library's rooms: data flows one way, and the folders show it; tests lie as modules do."""
 
 import ast
+import json
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import asdict
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
+from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.evaluation.scoring import Scoring
+from lesionbench.experiment.config import read_schema
 from lesionbench.experiment.digest import LIBRARY, PACKAGE, SCRIPTS
+from lesionbench.models.entry import ModelEntry
+from lesionbench.training.recipe import Recipe
 
 # An import goes down this list, never up.
 ORDER = ["__main__", "cli", "report", "experiment", "evaluation", "segmentation", "training", "models", "data"]
 BOTTOM = ["environment", "errors", "files", "logs", "words"]
+# A declaration, and a line that calls `cli.main`.
+UNTESTED = {"errors", "__main__"}
+# The tests of this order, of the environments, of the benchmarks, and of the captions in workflow/report.
+WITHOUT_MODULE = {"house", "environments", "benchmarks", "report/captions"}
+TESTS = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
 
 MODULES = {
@@ -60,3 +74,45 @@ def test_what_snakemake_imports_while_parsing_is_light():
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True, check=True).stdout.split()
     assert wanted and PACKAGE in loaded and not HEAVY & set(loaded)
+
+
+def test_each_module_has_its_test_file_and_each_test_file_its_module():
+    unit = TESTS / "unit"
+    modules = {path.relative_to(LIBRARY).with_suffix("").as_posix() for path in MODULES.values()}
+    tested = {
+        path.with_name(path.name.removeprefix("test_")).relative_to(unit).with_suffix("").as_posix()
+        for path in unit.rglob("test_*.py")
+    }
+    assert tested - WITHOUT_MODULE == modules - UNTESTED
+    assert tested >= WITHOUT_MODULE and modules >= UNTESTED
+
+
+def test_no_two_test_files_have_one_name():
+    # pytest imports them by their names alone.
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_test_imports_from_a_test():
+    for path in TESTS.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert not any(part.startswith("test_") for name in names for part in name.split(".")), path
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"), [("preprocessing", Preprocessing), ("training", Recipe), ("evaluation", Scoring)]
+)
+def test_a_section_of_the_configuration_has_the_keys_and_defaults_of_its_dataclass(section, settings):
+    rules = read_schema()["properties"][section]["properties"]
+    defaults = json.loads(json.dumps(asdict(settings())))
+    assert {name: rule["default"] for name, rule in rules.items()} == defaults
+
+
+def test_a_models_entry_has_the_keys_that_decide_its_network():
+    rules = read_schema()["$defs"]["model"]["properties"]
+    entry = asdict(ModelEntry("Unet"))
+    assert entry.keys() == rules.keys() - {"label", "predictions", "training"}
+    assert entry == {"architecture": "Unet", "encoder": None, "encoder_weights": None, "options": {}}
+    assert not any("default" in rules[name] for name in entry)

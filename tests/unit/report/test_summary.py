@@ -4,6 +4,7 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from lesionbench.report.subset_table import PAPER_PLANE, slices_by_subset
 from lesionbench.report.summary import describe_answer, describe_data, read_provenance, render_summary
 from lesionbench.report.tables import write_table
 from scored import LABELS, compared
+from tiny import MODEL, PREPROCESSING, RECIPE
 
 CONFIG = {
     "dataset": {"root": "data/COVID19_1110"},
@@ -53,6 +55,9 @@ def results(tmp_path):
 
 def write_training(folder, number, commit="0123abcd"):
     record = {
+        "model": asdict(MODEL),
+        "training": asdict(RECIPE),
+        "preprocessing": asdict(PREPROCESSING),
         "inputs_sha256": {"train": {"study_0020": "5" * 64}, "validation": {}},
         "encoder_weights_sha256": None,
         "epochs": 31,

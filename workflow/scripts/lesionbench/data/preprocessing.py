@@ -41,7 +41,7 @@ class Preprocessing:
         return low / self.hu_scale, high / self.hu_scale
 
     def intensities(self, hu: "torch.Tensor") -> "torch.Tensor":
-        """Return HU, of any type and shape, as intensities in float32."""
+        """Return HU, whole numbers in a tensor of any shape, as intensities in float32."""
         return hu.float().div_(self.hu_scale)
 
 

@@ -1,0 +1,105 @@
+"""Every figure of the catalogue has its function, and a caption that its experiment fills in."""
+
+import html
+import re
+from importlib import import_module
+from inspect import signature
+
+import pytest
+from docutils.core import publish_parts
+
+from lesionbench.experiment.digest import code_digest
+from lesionbench.experiment.plan import plan_experiment
+from lesionbench.report.catalogue import FIGURES, caption, due_figures
+from lesionbench.report.plot import READERS
+from planned import config, with_masks
+
+TRAINED_ONLY = {"learning_curves", "dice_by_cost"}
+SEVERAL_ONLY = {"pairwise_differences", "rank_stability"}
+STUDIES = [f"study_{number:04d}" for number in range(1, 13)]
+
+
+@pytest.fixture
+def from_elsewhere(tmp_path):
+    """The settings of a model whose masks of all studies of the phantom were made elsewhere."""
+    return {"predictions": with_masks(tmp_path / "other", STUDIES)}
+
+
+@pytest.fixture(params=["trained", "one", "cross-validation", "elsewhere", "paper"])
+def experiment(request, from_elsewhere, tmp_path):
+    paper = tmp_path / "paper.csv"
+    paper.write_text("model,mean_dice,max_dice\na,0.5,0.6\n")
+    changes = {
+        "trained": {},
+        "one": {"compare": ["a"]},
+        "cross-validation": {"split": {"protocol": "cross-validation"}, "seeds": [0, 1]},
+        "elsewhere": {"models": {"other": from_elsewhere}, "compare": ["other"]},
+        "paper": {"reference_results": str(paper)},
+    }
+    return plan_experiment(config(**changes[request.param]))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_function_of_a_figure_takes_what_the_figure_reads(name):
+    figure = FIGURES[name]
+    assert figure.name == name
+    module, _, function = figure.function.partition(":")
+    found = getattr(import_module(f"lesionbench.report.figures.{module}"), function)
+    assert tuple(signature(found).parameters) == figure.reads
+    assert set(figure.reads) <= READERS.keys() and set(figure.files) == set(figure.reads) - {"labels"}
+
+
+def test_each_figure_has_a_digest_of_its_own_function():
+    digests = {code_digest("plot", figure.code) for figure in FIGURES.values()}
+    assert len(digests) == len(FIGURES) and code_digest("plot") not in digests
+
+
+def test_captions_are_sentences_that_the_experiment_fills_in(experiment):
+    for name, figure in FIGURES.items():
+        text = caption(name, experiment)
+        assert re.match("[A-Z]", text) and text.endswith(".") and not set("{}") & set(text), name
+        assert "{studies}" not in figure.caption or experiment.test_studies() in text, name
+        assert "{shown}" not in figure.caption or experiment.shown_studies() in text, name
+
+
+def test_captions_are_text_and_no_markup(experiment):
+    for text in (caption(name, experiment) for name in FIGURES):
+        body = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert html.unescape(re.sub("<[^>]+>", "", body)).split() == text.split()
+
+
+def test_captions_count_what_the_experiment_has():
+    experiment = plan_experiment(config(seeds=[0, 1], evaluation={"resamples": 12345}))
+    assert "(n = 4)" in caption("learning_curves", experiment)
+    assert "each of 2 models" in caption("rank_stability", experiment)
+    assert "2 test studies (averaged over 2 seeds)" in caption("rank_stability", experiment)
+    assert "(12,345 times)" in caption("rank_stability", experiment)
+    assert "among 2 test studies (seed 0)" in caption("example_slice", experiment)
+
+
+def test_the_paper_is_spoken_of_only_beside_its_results(tmp_path):
+    paper = tmp_path / "paper.csv"
+    paper.write_text("model,mean_dice,max_dice\na,0.5,0.6\n")
+    said = [caption("dice_readings", plan_experiment(config(reference_results=path))) for path in (None, str(paper))]
+    assert ["paper" in text for text in said] == [False, True]
+
+
+def test_trained_models_have_all_figures():
+    assert due_figures(plan_experiment(config())) == list(FIGURES)
+
+
+def test_one_model_has_no_figure_of_differences():
+    assert set(due_figures(plan_experiment(config(compare=["a"])))) == FIGURES.keys() - SEVERAL_ONLY
+
+
+def test_masks_from_elsewhere_have_no_figure_of_trainings(from_elsewhere):
+    models = {"one": from_elsewhere, "two": from_elsewhere}
+    due = due_figures(plan_experiment(config(models=models, compare=["one", "two"])))
+    assert set(due) == FIGURES.keys() - TRAINED_ONLY
+
+
+def test_without_ct_there_is_no_figure_of_slices(from_elsewhere, tmp_path):
+    with_masks(tmp_path / "masks", STUDIES, "_mask.nii.gz")
+    root = {"dataset": {"root": str(tmp_path)}, "models": {"one": from_elsewhere}, "compare": ["one"]}
+    due = due_figures(plan_experiment(config(**root)))
+    assert set(due) == FIGURES.keys() - TRAINED_ONLY - SEVERAL_ONLY - {"example_slice"}
