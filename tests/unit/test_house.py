@@ -23,8 +23,8 @@ ORDER = ["__main__", "cli", "report", "experiment", "evaluation", "segmentation"
 BOTTOM = ["environment", "errors", "files", "logs", "words"]
 # A declaration, and a line that calls `cli.main`.
 UNTESTED = {"errors", "__main__"}
-# The tests of this order, of the environments, of the benchmarks, and of the captions in workflow/report.
-WITHOUT_MODULE = {"house", "environments", "benchmarks", "report/captions"}
+# The tests of this order, of the environments, the benchmarks, the docs, and the captions in workflow/report.
+WITHOUT_MODULE = {"house", "environments", "benchmarks", "docs", "report/captions"}
 TESTS = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
 
