@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
+from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.studies import Study, phantom_studies
-from lesionbench.data.volume import read_ct, read_mask
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.rows import Trained, make_row
 

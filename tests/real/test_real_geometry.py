@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from lesionbench.data.nifti import read_ct, read_mask, write_mask
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import stack_slices
-from lesionbench.data.volume import PLANES, from_slices, read_ct, read_mask, to_slices, write_mask
+from lesionbench.data.volume import PLANES, from_slices, to_slices
 
 
 @pytest.fixture(scope="module")

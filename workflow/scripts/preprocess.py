@@ -3,9 +3,9 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.data.nifti import read_ct, read_mask
     from lesionbench.data.preprocessing import Preprocessing
     from lesionbench.data.slices import save_stack, stack_slices
-    from lesionbench.data.volume import read_ct, read_mask
 
     stack = stack_slices(
         snakemake.wildcards.study,

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from lesionbench.data.inventory import class_counts, inventory, read_registry
+from lesionbench.data.nifti import read_mask, write_mask
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.studies import find_studies
-from lesionbench.data.volume import read_mask, write_mask
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 

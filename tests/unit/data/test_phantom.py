@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from lesionbench.data.inventory import read_registry
+from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import synthesise, write_phantom
 from lesionbench.data.studies import find_studies, phantom_studies
-from lesionbench.data.volume import read_ct, read_mask, to_slices
+from lesionbench.data.volume import to_slices
 
 PHANTOM = {"studies": 14, "annotated": 10, "size": 64, "slices": [16, 22], "seed": 0}
 STUDIES = [study.name for study in phantom_studies(".", PHANTOM) if study.mask]

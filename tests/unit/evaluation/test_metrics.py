@@ -11,7 +11,8 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
-from lesionbench.data.volume import PLANES, Volume, write_mask
+from lesionbench.data.nifti import write_mask
+from lesionbench.data.volume import PLANES, Volume
 from lesionbench.errors import UserError
 from lesionbench.evaluation.metrics import MaskPair, evaluate, evaluate_study, lesion_counts, surface_scores
 from lesionbench.evaluation.scoring import Scoring

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from drawn import assert_aspect, assert_legible, texts
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import save_stack, stack_slices
-from lesionbench.data.volume import Volume, to_slices, write_mask
+from lesionbench.data.volume import Volume, to_slices
 from lesionbench.report.figures.ct_panels import example_slice, model_grid, prediction_strip, read_views
 from lesionbench.report.shown_slices import Pick
 from lesionbench.report.style import ORANGE, SKY

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from lesionbench.data.nifti import read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
-from lesionbench.data.volume import PLANES, match_grid, read_header, read_mask, to_slices
+from lesionbench.data.volume import PLANES, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 

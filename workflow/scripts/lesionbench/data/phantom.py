@@ -16,8 +16,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
+from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.studies import REGISTRY, Study, phantom_studies
-from lesionbench.data.volume import Volume, write_mask, write_volume
+from lesionbench.data.volume import Volume
 from lesionbench.files import atomic
 
 FIELD_OF_VIEW = 360.0

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from lesionbench.data.nifti import read_mask
 from lesionbench.data.studies import find_prediction
-from lesionbench.data.volume import Volume, match_grid, read_mask, to_slices
+from lesionbench.data.volume import Volume, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.evaluation.scoring import Scoring
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from lesionbench.data.nifti import read_ct, write_mask
 from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import SliceStack, stack_slices
-from lesionbench.data.volume import Grid, from_slices, read_ct, write_mask
+from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
 from lesionbench.training.device import autocast, choose_device, place

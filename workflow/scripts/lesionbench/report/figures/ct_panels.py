@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from lesionbench.data.nifti import read_mask
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
-from lesionbench.data.volume import read_mask, to_slices
+from lesionbench.data.volume import to_slices
 from lesionbench.report.shown_slices import Pick, lesion_run, middle_study
 from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
 from lesionbench.report.tables import format_number

@@ -1,0 +1,247 @@
+"""NIfTI files in and out: read whole and checked, or refused with what is wrong; written whole or not at all."""
+
+import logging
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.filebasedimages import ImageFileError
+from nibabel.fileholders import FileHolder
+from nibabel.openers import ImageOpener
+from nibabel.spatialimages import HeaderDataError
+
+from lesionbench.data.studies import is_nifti
+from lesionbench.data.volume import Grid, Volume
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
+from lesionbench.words import counted
+
+logger = logging.getLogger(__name__)
+
+_UNREADABLE = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, OverflowError)
+# Deflate, and so gzip, makes at most 1032 bytes of one (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
+_DEFLATE_RATIO = 1032
+_LARGEST = float(np.finfo(np.float32).max)
+_EXPECTED = "A NIfTI file is expected (.nii.gz or .nii)."
+_CONVERT = " Convert the series, for example with dcm2niix."
+
+
+def read_header(path: str | Path) -> Grid:
+    """Return the grid of a NIfTI file without reading its voxels.
+
+    Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
+    """
+    return _open(path)[1]
+
+
+def read_ct(path: str | Path) -> Volume:
+    """Read a CT in Hounsfield units.
+
+    `scl_slope` and `scl_inter` are applied. The data are int16 where every value is a whole number in int16's range,
+    which loses nothing; else float32, the nearest to each value. Nothing is clipped or rounded to whole numbers here.
+
+    Raises UserError, naming the file, where it is missing, no NIfTI, truncated, claims more voxels than it holds, is
+    not three-dimensional (trailing axes of length 1 are dropped), has a singular affine, or holds NaN, infinity or what
+    float32 cannot hold.
+    """
+    data, affine = _read(path)
+    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
+        whole = data.astype(np.int16, copy=False)
+    return Volume(whole if (whole == data).all() else data.astype(np.float32), affine)
+
+
+def read_mask(path: str | Path) -> Volume:
+    """Read a lesion mask as uint8, 0 background and 1 lesion.
+
+    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label and as `read_ct` does.
+    """
+    labels, affine = _read(path)
+    if labels.dtype.kind == "f":
+        # A writer that scales 0…1 to 0…255 leaves ones that are off by the rounding of its slope.
+        nearest = np.rint(labels)
+        labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
+    lesion = labels == 1
+    if (lesion | (labels == 0)).all():
+        return Volume(lesion.view(np.uint8), affine)
+    found = np.unique(labels)
+    if set(found.tolist()) <= {0, 255}:
+        logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
+        return Volume((labels == 255).view(np.uint8), affine)
+    some = ", ".join(f"{label:g}" for label in found[:6]) + (", …" if found.size > 6 else "")
+    raise UserError(f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {some}. Make it binary.")
+
+
+def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
+    """Write a mask (i, j, k) as `write_volume` does, in uint8."""
+    write_volume(path, np.asarray(data, dtype=np.uint8), affine)
+
+
+def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
+    """Write an array (i, j, k) in its type as NIfTI with its affine in both sform and qform (scanner, mm)."""
+    image = nib.Nifti1Image(data, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    with atomic(path) as temporary:
+        # By `nib.save`, a name that ends with ".Nii" would be written to ".nii".
+        image.to_file_map({"image": FileHolder(str(temporary))})
+
+
+def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
+    """Return a NIfTI image with its voxels unread, and its checked grid."""
+    try:
+        _check_file(path)
+        image = _load(path)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(image, nib.Nifti1Pair):
+        raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
+    shape = image.shape
+    text = "×".join(map(str, shape)) or "0"
+    if min(shape, default=0) < 1:
+        raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
+    if len(shape) < 3 or max(shape[3:], default=1) > 1:
+        raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
+    _check_size(path, image)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    axes = affine[:3, :3]
+    flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
+    if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= flat:
+        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert again.")
+    if not image.header["sform_code"] and not image.header["qform_code"]:
+        logger.warning("%s: the header has no orientation; %s is assumed.", path, "".join(nib.aff2axcodes(affine)))
+    return image, Grid(tuple(shape[:3]), affine)
+
+
+def _check_file(path: str | Path) -> None:
+    """Raise UserError that says what is there where it is no file, or a DICOM file."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
+    if path.is_dir():
+        slices = sum(_is_dicom(file) for file in path.iterdir())
+        what = f"a folder with {counted(slices, 'DICOM file')}" if slices else "a folder"
+        raise UserError(f"{path}: this is {what}. {_EXPECTED}" + (_CONVERT if slices else ""))
+    if not path.is_file():
+        raise UserError(f"{path}: this is no regular file, or a link to nowhere. {_EXPECTED}")
+    if _is_dicom(path):
+        raise UserError(f"{path}: this is a DICOM file. {_EXPECTED}{_CONVERT}")
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
+    if path.suffix.lower() in (".dcm", ".dicom"):
+        return path.is_file()
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _load(path: str | Path) -> nib.filebasedimages.FileBasedImage:
+    """Load a NIfTI file by its content: for a name that ends with ".Nii", `nib.load` would open ".nii"."""
+    if not is_nifti(path):
+        return nib.load(path)
+    with ImageOpener(str(path)) as file:
+        start = file.read(nib.Nifti2Header.sizeof_hdr)
+    for image in (nib.Nifti1Image, nib.Nifti2Image):
+        if image.header_class.may_contain_header(start):
+            loaded: nib.filebasedimages.FileBasedImage = image.from_file_map({"image": FileHolder(str(path))})
+            return loaded
+    raise ImageFileError("it does not begin as NIfTI does")
+
+
+def _check_size(path: str | Path, image: nib.Nifti1Pair) -> None:
+    """Raise UserError where the header claims more than the file holds, before anything of that size is allocated."""
+    voxels: Any = image.dataobj
+    claimed = voxels.offset + math.prod(image.shape) * voxels.dtype.itemsize
+    try:
+        if _holds(Path(voxels.file_like), claimed):
+            return
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    raise UserError(
+        f"{path}: its header claims {'×'.join(map(str, image.shape))} voxels, {claimed:,} bytes with what comes before "
+        "them, and the file holds less. It is truncated, or its header damaged: copy or convert the file again."
+    )
+
+
+def _holds(file: Path, claimed: int) -> bool:
+    """Tell whether a file, unpacked, holds as many bytes; of a gzip file its last bytes tell, where they are right.
+
+    They are the unpacked size modulo 2³² (RFC 1952, section 2.3.1). Where they do not fit (a file of several parts,
+    with bytes to spare, truncated) it is unpacked and counted, at most up to what is claimed, and kept nowhere.
+    """
+    size, suffix = file.stat().st_size, file.suffix.lower()
+    if suffix not in ImageOpener.compress_ext_map:
+        return size >= claimed
+    if suffix == ".gz":
+        if claimed > size * _DEFLATE_RATIO:
+            return False
+        with file.open("rb") as packed:
+            packed.seek(-4, os.SEEK_END)
+            if int.from_bytes(packed.read(), "little") == claimed % 2**32:
+                return True
+    with ImageOpener(str(file)) as unpacked:
+        while claimed > 0 and (part := unpacked.read(min(claimed, 2**20))):
+            claimed -= len(part)
+    return claimed <= 0
+
+
+def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return scaled voxels (i, j, k), finite, and affine. Unscaled integers keep their type: no detour over float64."""
+    image, grid = _open(path)
+    voxels: Any = image.dataobj
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
+            data = _voxels(voxels).reshape(grid.shape, order="F")
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    except MemoryError as error:
+        text = "×".join(map(str, grid.shape))
+        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
+    if data.dtype.kind not in "iuf":
+        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
+    # The extremes are NaN where any voxel is.
+    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
+        raise UserError(_not_finite(path, data, voxels.slope))
+    return data, grid.affine
+
+
+def _voxels(voxels: ArrayProxy) -> np.ndarray:
+    """Return scaled voxels. A packed file is read to its end, where the checksum is: damage may change values alone."""
+    if Path(voxels.file_like).suffix.lower() not in ImageOpener.compress_ext_map:
+        return np.asarray(voxels)
+    with ImageOpener(voxels.file_like) as file:
+        spec = (voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter)
+        # Else nibabel, which does not see through its own opener here, would map the packed bytes.
+        data = np.asarray(ArrayProxy(file, spec, mmap=False))
+        while file.read(2**20):
+            pass
+    return data
+
+
+def _not_finite(path: str | Path, data: np.ndarray, slope: float) -> str:
+    bad = np.argwhere(~(np.abs(data) <= _LARGEST))
+    kind = "too large for 32-bit numbers" if np.isfinite(data).all() else "NaN or infinite"
+    scaled = f" after they are multiplied by the header's scl_slope, {slope:g}" if slope != 1 else ""
+    return (
+        f"{path}: {len(bad)} voxels are {kind}{scaled}, the first at {tuple(bad[0].tolist())}. "
+        "Convert the scan again, or replace them (air is -1000 HU)."
+    )
+
+
+def _unreadable(path: str | Path, error: Exception) -> UserError:
+    if isinstance(error, PermissionError):
+        return UserError(f"{path}: you may not read this file ({error.strerror}). Change its permissions.")
+    reason = " ".join(str(error).split())
+    return UserError(
+        f"{path}: cannot be read as NIfTI ({reason}). "
+        "It is truncated, damaged or of another format: copy or convert it again."
+    )
