@@ -3,9 +3,7 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-import csv
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +11,18 @@ from typing import Any
 
 from lesionbench.data.split import SUBSETS, Fold, make_folds
 from lesionbench.data.studies import Study, find_registry, find_studies, phantom_studies
-from lesionbench.errors import UserError
+from lesionbench.experiment.checks import (
+    check_files,
+    check_masks_from_elsewhere,
+    check_paths,
+    check_scans,
+    check_slices_to_show,
+    read_reference_results,
+)
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Row, Run, Trained, make_row
 from lesionbench.words import counted
-
-CHECKOUT = Path(__file__).parents[4]
-_FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
 
 
 @dataclass(frozen=True)
@@ -199,105 +201,14 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     studies = phantom_studies(root, phantom) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
     rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
-    _check_files(settings, rows)
+    check_files(settings, rows)
     reference = read_reference_results(settings["reference_results"])
     if any(row.trained for row in rows.values()):
-        _check_scans(studies, root)
+        check_scans(studies, root)
     annotated = [study.name for study in studies if study.mask]
     folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
     experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds, rows, reference)
-    _check_masks_from_elsewhere(experiment)
-    _check_slices_to_show(experiment)
-    _check_paths(experiment)
+    check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
+    check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
+    check_paths([] if phantom else experiment.scans + experiment.masks, rows)
     return experiment
-
-
-def read_reference_results(path: str | None) -> list[list[Any]]:
-    """Return [model, mean Dice, maximum Dice] a row of a CSV with the columns model, mean_dice and max_dice."""
-    if not path:
-        return []
-    try:
-        with _find_reference_results(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(
-            f"reference_results: {path} is not a CSV in UTF-8 with the columns model, mean_dice and max_dice "
-            f"({error}). Correct it, or write:\n  reference_results: null"
-        ) from None
-
-
-def _check_scans(studies: Sequence[Study], root: Path) -> None:
-    annotated = [study for study in studies if study.mask]
-    without_ct = [study.name for study in annotated if not study.ct]
-    if without_ct:
-        raise UserError(
-            f"{_first(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
-            "Unpack all of the archive there, name each CT as its study (STUDY.nii.gz or STUDY.nii), "
-            "or remove these masks."
-        )
-
-
-def _check_masks_from_elsewhere(experiment: Experiment) -> None:
-    tested = [study for fold in experiment.folds.values() for study in fold.test]
-    for model, row in experiment.rows.items():
-        files = row.mask_files(tested)
-        missing = [study for study, path in files.items() if not path.is_file()]
-        if missing:
-            raise UserError(
-                f"models.{model}.predictions: {len(missing)} of {len(tested)} test studies have no mask there "
-                f"({_first(missing)}): {files[missing[0]]} and so on. Add what is missing, name each file as its study "
-                "(.nii.gz or .nii, with or without _mask), or correct the path (relative to the working directory)."
-            )
-
-
-def _check_slices_to_show(experiment: Experiment) -> None:
-    """Refuse a study of `figures.slices` before the trainings whose predictions the figures would show."""
-    wanted = experiment.settings["figures"]["slices"]
-    shown = experiment.folds[min(experiment.folds)].test
-    unknown = [] if wanted == "auto" else [entry["study"] for entry in wanted if entry["study"] not in shown]
-    if unknown:
-        raise UserError(
-            f"figures.slices: {_first(unknown)}: not a test study of the first fold. Choose from {', '.join(shown)}, "
-            "or write:\n  slices: auto"
-        )
-
-
-def _check_paths(experiment: Experiment) -> None:
-    """Refuse paths that Snakemake cannot read: it fills in `{x}` and `<x>` in every path and knows no escape for them.
-
-    Source: `apply_wildcards` in snakemake.io, `Pathvars.apply` in snakemake.pathvars.
-    """
-    names = [] if experiment.settings["dataset"]["phantom"] else experiment.scans + experiment.masks
-    folders = [row.masks(*run[1:]) for row in experiment.rows.values() for run in row.runs([0], [0]) if not row.trained]
-    weights = [file for row in experiment.trained.values() for file in row.encoder_weights]
-    for path in [*names, *folders, *weights]:
-        if found := _FILLED_IN.search(path.removeprefix("<resources>")):
-            raise UserError(
-                f"{path}: Snakemake takes {found[0]} in a path for a name to fill in. Rename the file or folder, for "
-                f"example with ({found[0][1:-1]}) in its place."
-            )
-
-
-def _first(names: Sequence[str], count: int = 5) -> str:
-    return ", ".join(names[:count]) + (" …" if len(names) > count else "")
-
-
-def _find_reference_results(path: str) -> Path:
-    """Return the file below the working directory, or else below the checkout, where the paper's numbers lie.
-
-    A workflow that uses this one as a module has no copy of them.
-    """
-    with_us = CHECKOUT / path
-    return with_us if with_us.is_file() and not Path(path).is_file() else Path(path)
-
-
-def _check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
-    reference = settings["reference_results"]
-    files = {"reference_results": str(_find_reference_results(reference)) if reference else None}
-    for model, row in rows.items():
-        if isinstance(row, Trained) and row.entry.encoder_weights != "imagenet":
-            files[f"models.{model}.encoder_weights"] = row.entry.encoder_weights
-    for key, path in files.items():
-        if path and not Path(path).is_file():
-            raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")

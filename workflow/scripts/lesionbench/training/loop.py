@@ -60,19 +60,7 @@ def train(
     finite.
     """
     folder = Path(folder)
-    inputs = {
-        "model": asdict(model),
-        "training": asdict(recipe),
-        "preprocessing": asdict(data.preprocessing),
-        "fold": data.fold,
-        "seed": seed,
-        "code": code,
-        "encoder_weights_sha256": sha256(encoder_weights) if encoder_weights else None,
-        "inputs_sha256": {
-            subset: {study: sha256(path) for study, path in stacks.items()}
-            for subset, stacks in (("train", data.train), ("validation", data.validation))
-        },
-    }
+    inputs = describe_inputs(model, recipe, data, encoder_weights) | {"seed": seed, "code": code}
     if threads:
         torch.set_num_threads(threads)
     with hold_device(recipe.device) as device, explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)):
@@ -87,6 +75,23 @@ def train(
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)
     remove_state(folder / STATE)
+
+
+def describe_inputs(
+    model: ModelEntry, recipe: Recipe, data: FoldData, encoder_weights: str | Path | None
+) -> dict[str, Any]:
+    """Return what a training is made from, with the SHA-256 of each file: for its record, and to know its state by."""
+    return {
+        "model": asdict(model),
+        "training": asdict(recipe),
+        "preprocessing": asdict(data.preprocessing),
+        "fold": data.fold,
+        "encoder_weights_sha256": sha256(encoder_weights) if encoder_weights else None,
+        "inputs_sha256": {
+            subset: {study: sha256(path) for study, path in stacks.items()}
+            for subset, stacks in (("train", data.train), ("validation", data.validation))
+        },
+    }
 
 
 def one_epoch(learner: Learner, bar: "tqdm[Any]", stop_if_asked: Callable[[], None]) -> dict[str, Any]:
