@@ -9,7 +9,7 @@ from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import SliceStack, stack_slices
-from lesionbench.data.studies import Study, phantom_studies
+from lesionbench.data.studies import Phantom, Study, phantom_studies
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.rows import Trained, make_row
 
@@ -32,7 +32,7 @@ def trained(model: str) -> Trained:
 
 def write_study(folder: Path, size: int = FULL_SIZE, slices: int = FULL_SLICES, studies: int = 1) -> list[Study]:
     """Write synthetic studies of size × size × slices voxels, each a CT and a lesion mask."""
-    phantom = {"studies": studies, "annotated": studies, "size": size, "slices": [slices, slices], "seed": 0}
+    phantom = Phantom(studies=studies, annotated=studies, size=size, slices=(slices, slices))
     write_phantom(folder, phantom)
     return phantom_studies(folder, phantom)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.data.split import Split
+from lesionbench.data.studies import Phantom
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.experiment.config import read_schema
 from lesionbench.experiment.digest import LIBRARY, PACKAGE, SCRIPTS
@@ -101,11 +103,21 @@ def test_no_test_imports_from_a_test():
         assert not any(part.startswith("test_") for name in names for part in name.split(".")), path
 
 
+SECTIONS = read_schema()["properties"] | {"phantom": read_schema()["$defs"]["phantom"]}
+
+
 @pytest.mark.parametrize(
-    ("section", "settings"), [("preprocessing", Preprocessing), ("training", Recipe), ("evaluation", Scoring)]
+    ("section", "settings"),
+    [
+        ("phantom", Phantom),
+        ("preprocessing", Preprocessing),
+        ("split", Split),
+        ("training", Recipe),
+        ("evaluation", Scoring),
+    ],
 )
 def test_a_section_of_the_configuration_has_the_keys_and_defaults_of_its_dataclass(section, settings):
-    rules = read_schema()["properties"][section]["properties"]
+    rules = SECTIONS[section]["properties"]
     defaults = json.loads(json.dumps(asdict(settings())))
     assert {name: rule["default"] for name, rule in rules.items()} == defaults
 

@@ -6,5 +6,6 @@ with job_log(snakemake.log[0]):
     from pathlib import Path
 
     from lesionbench.data.phantom import write_phantom
+    from lesionbench.data.studies import Phantom
 
-    write_phantom(Path(snakemake.output.registry).parent, snakemake.params.phantom)
+    write_phantom(Path(snakemake.output.registry).parent, Phantom(**snakemake.params.phantom))

@@ -8,11 +8,11 @@ import pytest
 from lesionbench.data.inventory import class_counts, inventory, read_registry
 from lesionbench.data.nifti import read_mask, write_mask
 from lesionbench.data.phantom import write_phantom
-from lesionbench.data.studies import find_studies
+from lesionbench.data.studies import Phantom, find_studies
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 
-PHANTOM = {"studies": 4, "annotated": 2, "size": 32, "slices": [4, 6], "seed": 0}
+PHANTOM = Phantom(studies=4, annotated=2, size=32, slices=[4, 6], seed=0)
 
 
 @pytest.fixture

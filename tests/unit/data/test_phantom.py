@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lesionbench.data.inventory import read_registry
 from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import synthesise, write_phantom
-from lesionbench.data.studies import find_studies, phantom_studies
+from lesionbench.data.studies import Phantom, find_studies, phantom_studies
 from lesionbench.data.volume import to_slices
 
-PHANTOM = {"studies": 14, "annotated": 10, "size": 64, "slices": [16, 22], "seed": 0}
+PHANTOM = Phantom(studies=14, annotated=10, size=64, slices=[16, 22], seed=0)
 STUDIES = [study.name for study in phantom_studies(".", PHANTOM) if study.mask]
 
 
@@ -78,7 +80,7 @@ def test_a_higher_class_has_more_lesion():
 
 
 def test_a_data_set_is_written_as_it_is_announced(tmp_path):
-    phantom = PHANTOM | {"studies": 4, "annotated": 3, "size": 32, "slices": [4, 6]}
+    phantom = replace(PHANTOM, studies=4, annotated=3, size=32, slices=[4, 6])
     write_phantom(tmp_path, phantom)
     studies = phantom_studies(tmp_path, phantom)
     assert find_studies(tmp_path) == studies
@@ -91,10 +93,10 @@ def test_a_data_set_is_written_as_it_is_announced(tmp_path):
 
 
 def test_a_study_depends_on_seed_and_name_alone(tmp_path):
-    phantom = PHANTOM | {"studies": 3, "annotated": 3, "size": 32, "slices": [4, 6]}
+    phantom = replace(PHANTOM, studies=3, annotated=3, size=32, slices=[4, 6])
     write_phantom(tmp_path / "few", phantom)
-    write_phantom(tmp_path / "more", phantom | {"studies": 5})
-    write_phantom(tmp_path / "other", phantom | {"seed": 1})
+    write_phantom(tmp_path / "more", replace(phantom, studies=5))
+    write_phantom(tmp_path / "other", replace(phantom, seed=1))
     for name in ("studies/CT-1/study_0003.nii.gz", "masks/study_0003_mask.nii.gz"):
         assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
         assert (tmp_path / "few" / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
@@ -102,7 +104,7 @@ def test_a_study_depends_on_seed_and_name_alone(tmp_path):
 
 def test_anatomy_does_not_depend_on_the_matrix():
     coarse, fine = (
-        synthesise("study_0001", "CT-0", PHANTOM | {"size": size, "slices": [16, 16]})[0].data for size in (48, 96)
+        synthesise("study_0001", "CT-0", replace(PHANTOM, size=size, slices=[16, 16]))[0].data for size in (48, 96)
     )
     shrunk = fine.reshape(48, 2, 48, 2, 16).mean(axis=(1, 3))
     assert np.corrcoef(coarse.ravel(), shrunk.ravel())[0, 1] > 0.97

@@ -1,15 +1,16 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesionbench.data.split import SUBSETS, make_folds, read_split_file, write_fold
+from lesionbench.data.split import SUBSETS, Split, make_folds, read_split_file, write_fold
 from lesionbench.errors import UserError
 
 STUDIES = [f"study_{number:04d}" for number in range(255, 305)]
-HOLDOUT = {"protocol": "holdout", "ratio": [7, 1, 2], "folds": 5, "seed": 0, "file": None}
-CROSS = HOLDOUT | {"protocol": "cross-validation"}
+HOLDOUT = Split()
+CROSS = replace(HOLDOUT, protocol="cross-validation")
 
 ratios = st.lists(st.integers(1, 20) | st.sampled_from([0.1, 0.25, 0.7]), min_size=3, max_size=3)
 seeds = st.integers(0, 10**6)
@@ -25,7 +26,7 @@ def members(fold):
 
 @pytest.mark.parametrize("ratio", [[7, 1, 2], [0.7, 0.1, 0.2], [70, 10, 20]])
 def test_fifty_studies_are_divided_as_in_the_paper(ratio):
-    (fold,) = make_folds(STUDIES, HOLDOUT | {"ratio": ratio})
+    (fold,) = make_folds(STUDIES, replace(HOLDOUT, ratio=ratio))
     assert sizes(fold) == [35, 5, 10]
 
 
@@ -38,7 +39,7 @@ def test_the_division_is_the_same_on_every_machine():
 @given(st.integers(3, 120), ratios, seeds)
 def test_a_holdout_is_a_partition_in_the_proportion_of_the_ratio(count, ratio, seed):
     studies = [f"s{number}" for number in range(count)]
-    (fold,) = make_folds(studies, HOLDOUT | {"ratio": ratio, "seed": seed})
+    (fold,) = make_folds(studies, replace(HOLDOUT, ratio=ratio, seed=seed))
     assert members(fold) == sorted(studies)
     quotas = [count * weight / sum(ratio) for weight in ratio]
     assert min(sizes(fold)) >= 1
@@ -49,7 +50,7 @@ def test_a_holdout_is_a_partition_in_the_proportion_of_the_ratio(count, ratio, s
 @given(st.integers(2, 12), st.integers(0, 60), ratios, seeds)
 def test_cross_validation_tests_each_study_once(folds, more, ratio, seed):
     studies = [f"s{number}" for number in range(max(folds, 4) + more)]
-    made = make_folds(studies, CROSS | {"folds": folds, "ratio": ratio, "seed": seed})
+    made = make_folds(studies, replace(CROSS, folds=folds, ratio=ratio, seed=seed))
     assert [fold.index for fold in made] == list(range(folds))
     assert sorted(study for fold in made for study in fold.test) == sorted(studies)
     for fold in made:
@@ -69,11 +70,11 @@ def test_the_order_of_the_studies_does_not_matter(shuffler: random.Random, split
 
 
 def test_another_seed_is_another_split():
-    assert len({make_folds(STUDIES, HOLDOUT | {"seed": seed})[0].test for seed in range(20)}) == 20
+    assert len({make_folds(STUDIES, replace(HOLDOUT, seed=seed))[0].test for seed in range(20)}) == 20
 
 
 @pytest.mark.parametrize(
-    ("split", "needed"), [(HOLDOUT, 3), (CROSS, 5), (CROSS | {"folds": 2}, 4), (CROSS | {"folds": 3}, 3)]
+    ("split", "needed"), [(HOLDOUT, 3), (CROSS, 5), (replace(CROSS, folds=2), 4), (replace(CROSS, folds=3), 3)]
 )
 def test_too_few_studies_are_refused_with_the_number_needed(split, needed):
     assert make_folds(STUDIES[:needed], split)
@@ -90,7 +91,7 @@ def test_a_written_fold_is_read_back_as_a_users_file(tmp_path):
     (fold,) = make_folds(STUDIES, HOLDOUT)
     path = tmp_path / "fold-0.csv"
     write_fold(fold, path)
-    assert make_folds(STUDIES, HOLDOUT | {"file": str(path)}) == [fold]
+    assert make_folds(STUDIES, replace(HOLDOUT, file=str(path))) == [fold]
     assert path.read_text().splitlines()[:2] == ["study,subset", f"{fold.train[0]},train"]
 
 

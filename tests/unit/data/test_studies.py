@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from lesionbench.data.studies import (
+    Phantom,
     Study,
     find_prediction,
     find_predictions,
@@ -11,7 +14,7 @@ from lesionbench.data.studies import (
 )
 from lesionbench.errors import UserError
 
-PHANTOM = {"studies": 14, "annotated": 10, "size": 64, "slices": [16, 22], "seed": 0}
+PHANTOM = Phantom(studies=14, annotated=10, size=64, slices=[16, 22], seed=0)
 
 
 def touch(root, *names):
@@ -132,16 +135,16 @@ def test_phantom_studies_have_all_classes_and_the_asked_number_of_masks(tmp_path
 def test_a_category_is_that_of_the_annotated_phantom_studies_alone(tmp_path):
     default = phantom_studies(tmp_path, PHANTOM)
     for category in ("CT-1", "CT-3"):
-        studies = phantom_studies(tmp_path, PHANTOM | {"category": category})
+        studies = phantom_studies(tmp_path, replace(PHANTOM, category=category))
         assert [study.category for study in studies if study.mask] == [category] * 10
         assert studies[10:] == default[10:]
-    assert phantom_studies(tmp_path, PHANTOM | {"category": "CT-1"}) == default
+    assert phantom_studies(tmp_path, replace(PHANTOM, category="CT-1")) == default
 
 
 @pytest.mark.parametrize(("change", "key"), [({"annotated": 15}, "annotated"), ({"slices": [22, 16]}, "slices")])
 def test_impossible_phantoms_are_refused(tmp_path, change, key):
     with pytest.raises(UserError, match=f"dataset.phantom: {key}"):
-        phantom_studies(tmp_path, PHANTOM | change)
+        phantom_studies(tmp_path, replace(PHANTOM, **change))
 
 
 def test_a_prediction_is_named_as_its_study_or_as_a_reference_mask(tmp_path):

@@ -7,17 +7,15 @@ in mm and intensities in Hounsfield units. Nothing here is meant to train a mode
 import csv
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from lesionbench.data.nifti import write_mask, write_volume
-from lesionbench.data.studies import REGISTRY, Study, phantom_studies
+from lesionbench.data.studies import REGISTRY, Phantom, Study, phantom_studies
 from lesionbench.data.volume import Volume
 from lesionbench.files import atomic
 
@@ -67,7 +65,7 @@ class _Grid:
         return in_plane, in_plane, self.z.ravel()
 
 
-def write_phantom(root: str | Path, phantom: Mapping[str, Any]) -> None:
+def write_phantom(root: str | Path, phantom: Phantom) -> None:
     """Write the data set that `dataset.phantom` of the config describes, registry included, below `root`.
 
     The phantom's seed and a study's name determine its scan, whatever other studies there are.
@@ -82,11 +80,11 @@ def write_phantom(root: str | Path, phantom: Mapping[str, Any]) -> None:
     _write_registry(Path(root, f"{REGISTRY}.csv"), studies)
 
 
-def synthesise(name: str, category: str, phantom: Mapping[str, Any]) -> tuple[Volume, np.ndarray]:
+def synthesise(name: str, category: str, phantom: Phantom) -> tuple[Volume, np.ndarray]:
     """Return a CT (int16, HU, orientation LAS) and its lesion mask (uint8), both (i, j, k)."""
-    rng = np.random.default_rng(int(hashlib.sha256(f"{phantom['seed']}:{name}".encode()).hexdigest(), 16))
-    fewest, most = phantom["slices"]
-    grid = _make_grid(rng, phantom["size"], int(rng.integers(fewest, most + 1)))
+    rng = np.random.default_rng(int(hashlib.sha256(f"{phantom.seed}:{name}".encode()).hexdigest(), 16))
+    fewest, most = phantom.slices
+    grid = _make_grid(rng, phantom.size, int(rng.integers(fewest, most + 1)))
     hu, lung, depth = _draw_thorax(rng, grid)
     mask = _draw_lesions(rng, grid, hu, lung, depth, _BURDENS[category])
     noise = rng.standard_normal(hu.shape, dtype=np.float32)

@@ -6,11 +6,10 @@ It is imported while Snakemake parses the workflow and needs nothing beyond the 
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
@@ -28,10 +27,21 @@ class Fold:
     test: tuple[str, ...]
 
 
-def make_folds(studies: Sequence[str], split: Mapping[str, Any]) -> list[Fold]:
+@dataclass(frozen=True)
+class Split:
+    """The section `split` of the configuration; the schema says what each key means."""
+
+    protocol: str = "holdout"
+    ratio: tuple[float, ...] = (7, 1, 2)
+    folds: int = 5
+    seed: int = 0
+    file: str | None = None
+
+
+def make_folds(studies: Sequence[str], split: Split) -> list[Fold]:
     """Return the folds of the protocol: one for a holdout, `folds` for a cross-validation, or those of the user's file.
 
-    `studies` are the annotated studies' names, `split` is the section of the config. The studies are put in the order
+    `studies` are the annotated studies' names. The studies are put in the order
     of a hash of seed and name, which is the same on every machine and does not depend on the order given.
 
     A holdout of 50 studies by 7 : 1 : 2 has 35, 5 and 10 (paper, section 3.2). In a cross-validation every study is
@@ -40,21 +50,21 @@ def make_folds(studies: Sequence[str], split: Mapping[str, Any]) -> list[Fold]:
 
     Raises UserError where there are too few studies to fill every part.
     """
-    if split.get("file"):
-        return read_split_file(split["file"], studies)
-    ordered = sorted(studies, key=lambda study: hashlib.sha256(f"{split['seed']}:{study}".encode()).digest())
-    if split["protocol"] == "holdout":
+    if split.file:
+        return read_split_file(split.file, studies)
+    ordered = sorted(studies, key=lambda study: hashlib.sha256(f"{split.seed}:{study}".encode()).digest())
+    if split.protocol == "holdout":
         _require(3, len(ordered), "A holdout")
-        train, validation, _ = _apportion(len(ordered), split["ratio"])
+        train, validation, _ = _apportion(len(ordered), split.ratio)
         return [_fold(0, ordered[:train], ordered[train : train + validation], ordered[train + validation :])]
-    count = split["folds"]
+    count = split.folds
     # With two folds of three studies, one fold would leave a single study for training and validation.
     _require(4 if count == 2 else count, len(ordered), f"A cross-validation with {count} folds")
     folds, start = [], 0
     for index in range(count):
         stop = start + len(ordered) // count + (index < len(ordered) % count)
         rest = ordered[stop:] + ordered[:start]
-        _, validation = _apportion(len(rest), split["ratio"][:2])
+        _, validation = _apportion(len(rest), split.ratio[:2])
         folds.append(_fold(index, rest[validation:], rest[:validation], ordered[start:stop]))
         start = stop
     return folds

@@ -9,10 +9,9 @@ It is imported while Snakemake parses the workflow and needs nothing beyond the 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lesionbench.errors import UserError
 
@@ -32,6 +31,18 @@ class Study:
     category: str | None
     ct: Path | None
     mask: Path | None
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic data set: `dataset.phantom` of the configuration; the schema says what each key means."""
+
+    studies: int = 14
+    annotated: int = 10
+    category: str = "CT-1"
+    size: int = 64
+    slices: tuple[int, int] = (16, 22)
+    seed: int = 0
 
 
 def find_studies(root: str | Path) -> list[Study]:
@@ -123,19 +134,19 @@ def find_registry(root: str | Path) -> Path | None:
     return next((path for suffix in (".csv", ".xlsx") if (path := Path(root, REGISTRY + suffix)).is_file()), None)
 
 
-def phantom_studies(root: str | Path, phantom: Mapping[str, Any]) -> list[Study]:
+def phantom_studies(root: str | Path, phantom: Phantom) -> list[Study]:
     """Return the studies that the rule `phantom` writes below `root`, sorted by name.
 
     `phantom` is the `dataset.phantom` of the config. The annotated studies are of its `category`, by default of CT-1 as
     MosMedData's are; the others take turns through all classes.
     """
     root = Path(root)
-    count, annotated = phantom["studies"], phantom["annotated"]
+    count, annotated = phantom.studies, phantom.annotated
     if annotated > count:
         raise UserError(
             f"dataset.phantom: annotated ({annotated}) is more than studies ({count}). Lower it, or raise studies."
         )
-    fewest, most = phantom["slices"]
+    fewest, most = phantom.slices
     if fewest > most:
         raise UserError(f"dataset.phantom: slices [{fewest}, {most}] are fewest and most. Write [{most}, {fewest}].")
     studies = []
@@ -143,7 +154,7 @@ def phantom_studies(root: str | Path, phantom: Mapping[str, Any]) -> list[Study]
         name = f"study_{number:04d}"
         has_mask = number <= annotated
         in_turn = ("CT-0", "CT-2", "CT-3", "CT-4", "CT-1")[(number - annotated - 1) % 5]
-        category = phantom.get("category", "CT-1") if has_mask else in_turn
+        category = phantom.category if has_mask else in_turn
         ct = root / "studies" / category / f"{name}{SUFFIX}"
         mask = root / "masks" / f"{name}{MASK_SUFFIX}" if has_mask else None
         studies.append(Study(name, category, ct, mask))

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lesionbench.data.split import SUBSETS, Fold, make_folds
-from lesionbench.data.studies import Study, find_registry, find_studies, phantom_studies
+from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
+from lesionbench.data.studies import Phantom, Study, find_registry, find_studies, phantom_studies
 from lesionbench.experiment.checks import (
     check_files,
     check_masks_from_elsewhere,
@@ -198,7 +198,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
     root = Path("<results>/phantom") if phantom else Path(settings["dataset"]["root"])
-    studies = phantom_studies(root, phantom) if phantom else find_studies(root)
+    studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
     rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
     check_files(settings, rows)
@@ -206,7 +206,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     if any(row.trained for row in rows.values()):
         check_scans(studies, root)
     annotated = [study.name for study in studies if study.mask]
-    folds = {fold.index: fold for fold in make_folds(annotated, settings["split"])}
+    folds = {fold.index: fold for fold in make_folds(annotated, Split(**settings["split"]))}
     experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds, rows, reference)
     check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
