@@ -197,6 +197,16 @@ def test_a_file_of_the_users_counts_whole_with_what_it_imports_from_its_own_fold
     assert digest_after(library, "lesionbench/training/recipe.py", "0.1", "0.2", also) != before
 
 
+def test_files_of_the_users_in_two_folders_count_both_even_under_one_name(library, tmp_path):
+    for folder in ("one", "two"):
+        write(tmp_path / folder / "net.py", f"import parts\n\nA = parts.made_at_run_time\nB = '{folder}'\n")
+        write(tmp_path / folder / "parts.py", "globals()['made_at_run_time'] = 1\n")
+    files = [str(tmp_path / folder / "net.py") for folder in ("one", "two")]
+    assert len({digest.code_digest("fit", also) for also in (files[:1], files[1:], files)}) == 3
+    before = digest.code_digest("fit", files)
+    assert digest_after(tmp_path / "two", "parts.py", "= 1", "= 2", files) != before
+
+
 def test_digests_are_the_same_wherever_the_checkout_lies(library, tmp_path, monkeypatch):
     before = digest.code_digest("fit")
     elsewhere = tmp_path / "elsewhere" / "copy"

@@ -44,13 +44,13 @@ def code_digest(script: str, also: Iterable[str] = ()) -> str:
     Raises ImportError, naming the file, where something of ours that is imported does not exist.
     """
     todo = [(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *map(_find_further, also)]
-    code: dict[tuple[str, str], str] = {}
+    code: dict[_Unit, str] = {}
     while todo:
-        module, name = todo.pop()
-        if (module.name, name) not in code:
-            code[module.name, name], reached = _read_unit(module, name)
+        unit = todo.pop()
+        if unit not in code:
+            code[unit], reached = _read_unit(*unit)
             todo += reached
-    text = "\0".join(f"{module}\0{name}\0{code[module, name]}" for module, name in sorted(code))
+    text = "\0".join(sorted(f"{module.name}\0{name}\0{code[module, name]}" for module, name in code))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -96,6 +96,8 @@ class _Module:
                 return [*units, (found, part)]
             if part == ALL or part.startswith("__"):
                 return [*units, (found, part if part == ALL else EFFECTS)]
+            if inner is None and found.root != SCRIPTS:  # a user's module may make its names at run time
+                return [*units, (found, ALL)]
             if inner is None:
                 raise ImportError(f"{self.path}: imports {name}, and {found.path} has no {part}.")
             if inner.name in SILENT:
