@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from benchmarks.finish import __file__ as FINISH
 from benchmarks.finish import make_file
 from benchmarks.measure import Row, Setting, alternate, timed
 from benchmarks.recipe import REPOSITORY, SETTINGS
+from lesionbench.evaluation.comparison import read_comparison
 
 CHECKOUT = ("config.yaml", "workflow", "profiles", "presets", "envs")
 NOTHING = "Nothing to be done"
@@ -68,8 +68,8 @@ def demo(setting: Setting) -> Iterator[Row]:
     copy_checkout(folder)
     seconds = alternate({"demo": timed(run_demo, folder)}, 1)
     yield Row("demo", "make demo after set-up", "s", seconds["demo"], at_most=240, seconds=seconds)
-    comparison = pd.read_csv(folder / "results" / "demo" / "tables" / "comparison.csv")
-    worst = float(comparison["mean_dice"].min())
+    comparison = read_comparison(folder / "results" / "demo" / "comparison.json")
+    worst = float(comparison.models["mean_dice"].min())
     yield Row("demo", "mean Dice of the demo's worst model", "", [worst], at_least=0.6)
 
 

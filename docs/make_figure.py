@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lesionbench.data.frames import read_frame
 from lesionbench.evaluation.comparison import read_comparison
-from lesionbench.evaluation.scores import read_table
 from lesionbench.report.figures.ct_panels import model_grid, read_views
 from lesionbench.report.shown_slices import varied_slices
 from lesionbench.report.style import save_figure
@@ -30,7 +30,7 @@ def make_figure(results: Path, output: Path) -> None:
         f"{label}:\u00a0{format_number(dice, 2)}"
         for label, dice in zip(models["label"], models["mean_dice"], strict=True)
     ]
-    scores = [read_table(results / "metrics" / model / RUN / "slices.csv") for model in models["model"]]
+    scores = [read_frame(results / "metrics" / model / RUN / "slices.csv") for model in models["model"]]
     folders = [results / "predictions" / model / RUN for model in models["model"]]
     picks = varied_slices(pd.concat(scores), SLICES)
     stacks = {pick.study: results / "slices" / f"{pick.study}.npz" for pick in picks}

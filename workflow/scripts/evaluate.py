@@ -3,9 +3,9 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.data.frames import write_frame
     from lesionbench.evaluation.metrics import evaluate
     from lesionbench.evaluation.scoring import Scoring
-    from lesionbench.files import atomic
 
     studies, slices = evaluate(
         dict(zip(snakemake.params.studies, snakemake.input.references, strict=True)),
@@ -13,6 +13,5 @@ with job_log(snakemake.log[0]):
         snakemake.params.plane,
         Scoring(**snakemake.params.scoring),
     )
-    for table, path in ((studies, snakemake.output.studies), (slices, snakemake.output.slices)):
-        with atomic(path) as temporary:
-            table.to_csv(temporary, index=False)
+    write_frame(studies, snakemake.output.studies)
+    write_frame(slices, snakemake.output.slices)

@@ -5,12 +5,12 @@ from lesionbench.logs import job_log
 with job_log(snakemake.log[0]):
     import pandas as pd
 
-    from lesionbench.evaluation.scores import read_table
+    from lesionbench.data.frames import read_frame
     from lesionbench.report.figures.ct_panels import model_grid, read_views
     from lesionbench.report.shown_slices import listed_slices, varied_slices
     from lesionbench.report.style import save_figure
 
-    scores = [read_table(path) for path in snakemake.input.slices]
+    scores = [read_frame(path) for path in snakemake.input.slices]
     every = pd.concat(scores)
     stacks = dict(zip(snakemake.params.shown, snakemake.input.stacks, strict=True))
     wanted = snakemake.params.slices

@@ -3,14 +3,14 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.evaluation.scores import read_table
+    from lesionbench.data.frames import read_frame
     from lesionbench.report.figures.ct_panels import prediction_strip
     from lesionbench.report.style import save_figure
 
     figure = prediction_strip(
         dict(zip(snakemake.params.shown, snakemake.input.stacks, strict=True)),
         snakemake.input.predictions,
-        read_table(snakemake.input.slices),
+        read_frame(snakemake.input.slices),
         snakemake.params.label,
     )
     save_figure(figure, snakemake.output)

@@ -3,12 +3,13 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    import csv
     from pathlib import Path
     from time import perf_counter
 
+    import pandas as pd
+
+    from lesionbench.data.frames import write_frame
     from lesionbench.data.slices import load_stack
-    from lesionbench.files import atomic
     from lesionbench.logs import logger
     from lesionbench.segmentation.inference import load_run, write_prediction
 
@@ -19,7 +20,6 @@ with job_log(snakemake.log[0]):
         started = perf_counter()
         stack = load_stack(path)
         volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
-        rows.append((stack.study, f"{perf_counter() - started:.4f}"))
+        rows.append((stack.study, round(perf_counter() - started, 4)))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
-    with atomic(folder / "seconds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("study", "seconds"), *rows])
+    write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / "seconds.csv")

@@ -3,13 +3,13 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    from lesionbench.evaluation.scores import read_table
+    from lesionbench.data.frames import read_frame
     from lesionbench.report.subset_table import slices_by_subset
     from lesionbench.report.tables import write_table
 
     table = slices_by_subset(
-        read_table(snakemake.input.studies),
-        {number: read_table(path) for number, path in enumerate(snakemake.input.splits)},
+        read_frame(snakemake.input.studies),
+        {number: read_frame(path) for number, path in enumerate(snakemake.input.splits)},
         snakemake.params.plane,
         snakemake.params.paper,
     )

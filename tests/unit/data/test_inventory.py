@@ -143,6 +143,12 @@ def test_a_study_is_called_as_its_files(tmp_path, row, name):
     assert list(read_registry(registry_csv(tmp_path, row))["study"]) == [name]
 
 
+def test_a_number_is_a_study_of_that_name_where_there_is_one(tmp_path):
+    root = registry_csv(tmp_path, "1,CT-1", "002,CT-2", "NA,CT-3", "null,CT-4", header="study_id,category")
+    assert list(read_registry(root, {"1", "002"})["study"]) == ["1", "002", "NA", "null"]
+    assert list(read_registry(root)["study"]) == ["study_0001", "study_0002", "NA", "null"]
+
+
 def test_file_columns_may_be_left_out(tmp_path):
     registry = read_registry(registry_csv(tmp_path, "7,CT-1", header="study_id,category"))
     assert registry.to_dict("records") == [{"study": "study_0007", "category": "CT-1", "ct": "", "mask": ""}]

@@ -6,13 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lesionbench.evaluation.scores import collect_scores, dice_readings, read_table, scores_by_study, spread_over_seeds
-
-
-def test_names_that_read_as_numbers_or_as_missing_stay_text(tmp_path):
-    frame = pd.DataFrame({"study": ["007", "NA"], "label": ["1e3", "null"], "dice": [0.5, math.nan]})
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), frame)
+from lesionbench.evaluation.scores import collect_scores, dice_readings, scores_by_study, spread_over_seeds
 
 
 def test_scores_of_many_runs_are_collected_in_one_frame(tmp_path):
@@ -42,6 +36,16 @@ def test_seeds_are_averaged_before_studies_and_undefined_ones_left_out():
     assert list(wide.columns) == ["m", "absent"]
     assert wide["absent"].isna().all()
     assert spread_over_seeds(scores, ["m"])["m"] == pytest.approx(np.std([0.3, 0.4], ddof=1))
+
+
+def test_names_that_are_digits_sort_as_text_and_models_keep_the_order_of_compare():
+    names = ["NA", "1e3", "10", "2", "001", "nan"]
+    models = ["9", "NA", "10"]
+    scores = pd.DataFrame([(model, 0, study, 0.5) for model in models for study in names])
+    scores.columns = ["model", "seed", "study", "dice"]
+    wide = scores_by_study(scores, models)
+    assert wide.index.tolist() == sorted(names) and wide.columns.tolist() == models
+    assert spread_over_seeds(scores, models).index.tolist() == models
 
 
 def test_readings_of_mean_dice_by_hand():

@@ -86,7 +86,7 @@ def test_smallest_detectable_difference_is_found_with_the_stated_power():
     effect = smallest_detectable(differences, alpha=0.01, power=0.9)
     noncentrality = effect / (differences.std(ddof=1) / math.sqrt(10))
     assert stats.nct.sf(stats.t.ppf(0.995, 9), 9, noncentrality) == pytest.approx(0.9)
-    assert math.isnan(smallest_detectable([0.1]))
+    assert math.isnan(smallest_detectable([0.1])) and math.isnan(smallest_detectable([0.1, 0.1, 0.1]))
 
 
 def test_pairs_are_compared_on_the_studies_that_both_have():

@@ -45,3 +45,12 @@ def test_too_few_studies_conclude_nothing():
     assert "no difference can be shown" in text
     assert "at least 8 studies" in text
     assert "nothing to compare" in conclude(pd.DataFrame({"a": [0.5] * 10}))
+
+
+def test_models_of_the_same_dice_are_named_and_no_difference_of_nothing_is_told():
+    dice = simulate(10, [0, 0], np.random.default_rng(9))
+    same = conclude(dice.assign(b=dice["a"]))
+    assert "Model A and Model B have the same Dice in each study" in same
+    assert "A true difference" not in same and "0.000" not in same
+    near = conclude(dice.assign(b=dice["a"] + np.linspace(-1e-5, 1e-5, 10)))
+    assert "the same Dice in each" not in near and "smaller than 0.000007 had" in near

@@ -1,15 +1,15 @@
 """What a data set holds: its registry, the geometry and lesion volume of every study, and the number of each class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from lesionbench.data.frames import read_text
 from lesionbench.data.nifti import read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
 from lesionbench.data.volume import PLANES, match_grid, to_slices
@@ -19,30 +19,27 @@ from lesionbench.files import sha256
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
 
 
-def read_registry(root: str | Path) -> pd.DataFrame | None:
+def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame | None:
     """Return the data set's registry, or None where there is none.
 
     The columns are study, category, and the paths ct and mask below `root` as the registry names them, or "". A study
-    is called as its files; where none is named, by study_id, of which MosMedData gives the number alone.
+    is called as its files; where none is named, by study_id. A number there is short for MosMedData's names, 255 for
+    study_0255, unless a study of the data set, one of `known`, is called just so.
 
     Raises UserError where the registry cannot be read, lacks a column, lists a study twice or gives it no known class.
     """
     path = find_registry(root)
     if path is None:
         return None
-    try:
-        # As text: a spreadsheet may hold the numbers of the studies as numbers.
-        read = pd.read_csv if path.suffix == ".csv" else pd.read_excel
-        table = read(path, dtype=str, keep_default_na=False, na_values=[""])
-    except (ValueError, KeyError, OSError, BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Copy it again, or save it as CSV in UTF-8.") from None
+    table = read_text(path)
     if not {"study_id", "category"} <= set(table.columns):
         raise UserError(
             f"{path}: the columns study_id and category are needed; it has {', '.join(map(str, table.columns))}."
         )
     columns = ["study_id", "category", "study_file", "mask_file"]
-    table = table.dropna(how="all").reindex(columns=columns, fill_value="").fillna("")
-    names = [_study_name(*row) for row in table[["study_id", "study_file", "mask_file"]].itertuples(index=False)]
+    table = table[(table != "").any(axis=1)].reindex(columns=columns, fill_value="")
+    rows = table[["study_id", "study_file", "mask_file"]].itertuples(index=False)
+    names = [_study_name(known, *row) for row in rows]
     files = [table[column].str.strip().str.lstrip("/") for column in ("study_file", "mask_file")]
     registry = pd.DataFrame(
         {"study": names, "category": table["category"].str.strip(), "ct": files[0], "mask": files[1]}
@@ -102,11 +99,12 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     return counts.rename_axis("category").reset_index()
 
 
-def _study_name(study_id: str, *files: str) -> str:
+def _study_name(known: Collection[str], study_id: str, *files: str) -> str:
     for file in files:
         if file.strip():
             return mask_stem(file.strip())
-    return f"study_{int(study_id):04d}" if study_id.strip().isdecimal() else study_id.strip()
+    name = study_id.strip()
+    return f"study_{int(name):04d}" if name.isdecimal() and name not in known else name
 
 
 def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from lesionbench.data.frames import read_frame
+
 READINGS = {
     "study": "per study",
     "lesion_slices": "per slice with lesion",
@@ -15,14 +17,6 @@ READINGS = {
 }
 
 
-_WORDS = ("category", "first", "first_label", "label", "model", "second", "second_label", "study", "subset")
-
-
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Return a CSV of ours; names and labels are text, also where they read as a number or as NA."""
-    return pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), keep_default_na=False, na_values=[""])
-
-
 def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Return the rows of the metrics files at `paths`, headed by the columns model, fold and seed.
 
@@ -30,7 +24,7 @@ def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -
     """
     frames = []
     for path, (model, fold, seed) in zip(paths, runs, strict=True):
-        frame = read_table(path)
+        frame = read_frame(path)
         frame.insert(0, "model", model)
         frame.insert(1, "fold", fold)
         frame.insert(2, "seed", seed)

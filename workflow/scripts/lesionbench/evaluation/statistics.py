@@ -102,12 +102,13 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 def smallest_detectable(differences: ArrayLike, alpha: float = ALPHA, power: float = POWER) -> float:
     """Return the true mean difference that a paired t test of this many studies would have found with chance `power`.
 
-    The spread is that of the given differences; NaN for fewer than two. Wilcoxon's test needs about 5 % more studies
+    The spread is that of the given differences; NaN where all are equal or there is one, for that is no spread to
+    judge by. Wilcoxon's test needs about 5 % more studies
     where the differences are normal. Source: Cohen, Statistical Power Analysis (1988), ch. 2, with the exact
     noncentral t distribution.
     """
     sample = _defined(differences)
-    if sample.size < 2:
+    if sample.size < 2 or np.ptp(sample) == 0:
         return math.nan
     freedom = sample.size - 1
     critical = stats.t.ppf(1 - alpha / 2, freedom)

@@ -13,6 +13,7 @@ from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import Phantom, Study, find_registry, find_studies, phantom_studies
 from lesionbench.experiment.checks import (
     check_files,
+    check_labels,
     check_masks_from_elsewhere,
     check_paths,
     check_scans,
@@ -192,8 +193,9 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     Raises
     ------
     UserError
-        where the configuration is wrong, the data set is not there, a file that the configuration names is missing, a
-        mask from elsewhere is missing, a study to train on has no CT, or a slice to show is of no test study.
+        where the configuration is wrong, two models have one label, the data set is not there, a file that the
+        configuration names is missing, a mask from elsewhere is missing, a study to train on has no CT, or a slice to
+        show is of no test study.
     """
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
@@ -201,6 +203,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
     rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
+    check_labels(rows)
     check_files(settings, rows)
     reference = read_reference_results(settings["reference_results"])
     if any(row.trained for row in rows.values()):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from lesionbench.evaluation.comparison import Comparison
@@ -53,12 +54,23 @@ def _caution(pairs: pd.DataFrame, ranks: pd.DataFrame, labels: Mapping[str, str]
         f"{label} first {share}" if not rank else f"{label} {share}" for rank, (label, share) in enumerate(often[:5])
     ]
     sentences = [f"Drawing the studies again puts {listed(shares)} of draws."]
-    unclear = pairs[~pairs["different"]]
-    if len(unclear):
-        low, high = unclear["detectable"].min(), unclear["detectable"].max()
-        size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}, depending on the pair,"
+    same = pairs[(pairs["ties"] == pairs["studies"]) & (pairs["studies"] > 0)]
+    sentences += [
+        f"{labels[pair['first']]} and {labels[pair['second']]} have the same Dice in each study: check that "
+        "their masks are not the same."
+        for pair in same.to_dict("records")
+    ]
+    detectable = pairs.loc[~pairs["different"], "detectable"].dropna()
+    if len(detectable):
+        low, high = (_rounded(size) for size in (detectable.min(), detectable.max()))
+        size = low if low == high else f"{low} to {high}, depending on the pair,"
         sentences.append(
             f"A true difference smaller than {size} had a chance of less than {100 * POWER:.0f}\u00a0% to be found in "
             f"{studies} studies: a difference that is not found is no proof that models are equal."
         )
     return tuple(sentences)
+
+
+def _rounded(size: float) -> str:
+    """Return a positive number with three decimals, or its first digit where those would all be 0."""
+    return f"{size:.3f}" if size >= 0.0005 else np.format_float_positional(size, precision=1, fractional=False)

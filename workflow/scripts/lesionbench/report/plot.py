@@ -6,14 +6,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from lesionbench.data.frames import read_frame
 from lesionbench.evaluation.comparison import read_comparison
-from lesionbench.evaluation.scores import collect_scores, read_table
+from lesionbench.evaluation.scores import collect_scores
 
 # How each kind of input is read, from its files and the rule's params.
 READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
-    "classes": lambda files, params: read_table(files),
+    "classes": lambda files, params: read_frame(files),
     "comparison": lambda files, params: read_comparison(files),
-    "cost": lambda files, params: read_table(files),
+    "cost": lambda files, params: read_frame(files),
     "histories": lambda files, params: collect_scores(files, params["runs"]),
     "labels": lambda files, params: params["labels"],
     "stacks": lambda files, params: dict(zip(params["shown"], files, strict=True)),

@@ -10,9 +10,9 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lesionbench.data.frames import read_frame
 from lesionbench.environment import environment
 from lesionbench.evaluation.comparison import Comparison
-from lesionbench.evaluation.scores import read_table
 from lesionbench.files import sha256
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
@@ -68,17 +68,17 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
 
     The arguments are the inventory, the table of slices by subset and the folds' subsets, all as csv.
     """
-    studies = read_table(inventory).set_index("study")
-    folds = pd.concat(map(read_table, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
+    studies = read_frame(inventory).set_index("study")
+    folds = pd.concat(map(read_frame, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
     if len(splits) == 1:
         used = folds.set_index("study")["subset"].map(SUBSETS).rename("Subset")
     else:
         used = folds[folds["subset"] == "test"].set_index("study")["fold"].astype(str).rename("Tested in fold")
     hashes = studies.loc[used.index, ["ct_sha256", "mask_sha256"]].map(_shorten)
-    counts = read_table(slices)
+    counts = read_frame(slices)
     return {
         "studies": len(studies),
-        "annotated": int(studies["mask"].notna().sum()),
+        "annotated": int((studies["mask"] != "").sum()),
         "folds": len(splits),
         "subsets": counts[counts["subset"] != "total"].to_dict("records"),
         "files": pd.concat([used, hashes.set_axis(["CT", "Mask"], axis="columns")], axis="columns")
@@ -141,4 +141,4 @@ def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _shorten(digest: str | None) -> str:
-    return digest[:DIGITS] if isinstance(digest, str) else UNDEFINED
+    return digest[:DIGITS] if digest else UNDEFINED

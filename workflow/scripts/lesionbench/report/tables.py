@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lesionbench.data.frames import write_frame
 from lesionbench.files import atomic
 
 UNDEFINED = "–"
@@ -74,11 +75,11 @@ def format_interval(low: float, high: float, digits: int = 3, signed: bool = Fal
 def write_table(table: Table, paths: Iterable[str | Path]) -> None:
     """Write a table to each path, in the format that its suffix names: .csv, .md, .tex or .html."""
     for path in map(Path, paths):
+        if path.suffix == ".csv":
+            write_frame(table.data, path)
+            continue
         with atomic(path) as temporary:
-            if path.suffix == ".csv":
-                table.data.to_csv(temporary, index=False, lineterminator="\n")
-            else:
-                temporary.write_text(_WRITERS[path.suffix](table, path.stem), encoding="utf-8")
+            temporary.write_text(_WRITERS[path.suffix](table, path.stem), encoding="utf-8")
 
 
 def _markdown(table: Table, _: str) -> str:

@@ -1,0 +1,66 @@
+"""Tables in files: the project's own, typed by column, and a user's, as text.
+
+pandas guesses what a column is from what it holds: studies called 001 and 002 become the numbers 1 and 2, and a model
+called NA is missing. Names are text, whatever they look like, so nothing else reads or writes a frame.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import pandas as pd
+
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
+
+# The columns of words in all tables that are read back; every other column is numbers.
+TEXT = [
+    "study", "category", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256", "subset",
+    "model", "label",
+]  # fmt: skip
+_UNREADABLE = (ValueError, KeyError, OSError, BadZipFile)
+
+
+def read_text(path: str | Path) -> pd.DataFrame:
+    """Return a CSV in UTF-8 or the first sheet of an .xlsx with every cell as text, an empty one as "".
+
+    Raises UserError, naming the file, where it cannot be read.
+    """
+    try:
+        return _read(path)
+    except _UNREADABLE as error:
+        raise UserError(f"{path}: cannot be read ({error}). Copy it again, or save it as CSV in UTF-8.") from None
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Return a CSV of `write_frame`: the columns TEXT as text, all others as numbers, where an empty cell is NaN.
+
+    Raises UserError, naming the file, where it is missing or damaged.
+    """
+    try:
+        frame = _read(path)
+        for name in frame.columns.difference(TEXT):
+            frame[name] = _to_numbers(frame[name])
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{path}: cannot be read as a table ({error}). Delete it and run the workflow again, which rebuilds it."
+        ) from None
+    return frame
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a frame as CSV at full precision, without its index; what is missing is an empty cell."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    read = pd.read_excel if Path(path).suffix == ".xlsx" else pd.read_csv
+    return read(path, dtype=str, na_filter=False)
+
+
+def _to_numbers(column: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(column.where(column != ""))
+    except ValueError:
+        wrong = next(cell for cell in column if cell and pd.isna(pd.to_numeric(cell, errors="coerce")))
+        raise ValueError(f"the column {column.name} holds {wrong!r}, which is no number") from None
