@@ -61,6 +61,12 @@ def test_a_damaged_table_is_named(path, content):
         read_frame(path)
 
 
+def test_lines_longer_than_the_header_do_not_shift_the_columns(path):
+    path.write_text("study_id,category\n1,CT-1,\n2,CT-2,\n")
+    with pytest.raises(UserError, match="its lines have more cells than its header"):
+        read_text(path)
+
+
 def test_a_spreadsheet_is_read_as_text(tmp_path):
     frame = pd.DataFrame({"study_id": ["001", "NA", 7, True], "category": ["null", None, "nan", "CT-1"]})
     frame.to_excel(tmp_path / "t.xlsx", index=False)

@@ -55,7 +55,11 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
 
 def _read(path: str | Path) -> pd.DataFrame:
     read = pd.read_excel if Path(path).suffix == ".xlsx" else pd.read_csv
-    return read(path, dtype=str, na_filter=False)
+    frame = read(path, dtype=str, na_filter=False)
+    # Of lines longer than the header pandas would make the first cells the index, and so shift all others.
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its lines have more cells than its header")
+    return frame
 
 
 def _to_numbers(column: pd.Series) -> pd.Series:
