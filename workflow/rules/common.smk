@@ -26,7 +26,7 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
-from lesionbench.environment import prefer_this_checkout
+from lesionbench.environment import prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
 from lesionbench.experiment.digest import SCRIPTS, code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
@@ -38,6 +38,7 @@ from lesionbench.words import Verbatim
 
 prefer_this_checkout()
 try:
+    prefer_this_python()
     check_config_files(getattr(workflow, "configfiles", []))
     expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
