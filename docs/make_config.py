@@ -16,7 +16,7 @@ INTRODUCTION = """\
 
 An experiment is `config.yaml`, with the keys of an overlay (`--configfile`) on top. Every key has a default except
 `compare` and the entries of `models`; "–" says that there is none. Paths are relative to the folder that Snakemake runs
-in.
+in; a leading `~` and environment variables (`$VAR`) in them are filled in. An empty section means its defaults.
 
 The last column names the rules that run again after the key has changed. All rules that use their results follow; see
 [what runs again after a change](reruns.md) and [the rules](workflow.md). `summary`, the first page of the report, also

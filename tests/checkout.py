@@ -40,9 +40,10 @@ def merged(base, overlay):
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of the repository."""
+    """A copy of the repository, and the interpreter that runs Snakemake there."""
 
     folder: Path
+    python: str = sys.executable
 
     def snakemake(self, *arguments: str, config: dict | None = None, check: bool = True) -> str:
         """Run Snakemake with the tiny experiment, changed by `config`; return all that it printed.
@@ -51,7 +52,7 @@ class Checkout:
         """
         overlay = self.folder / "overlay.yaml"
         overlay.write_text(yaml.safe_dump(merged(TINY, config or {}), sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "1", *arguments]
+        command = [self.python, "-m", "snakemake", "--configfile", overlay.name, "--cores", "1", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
         )

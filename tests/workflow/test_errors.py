@@ -45,3 +45,14 @@ def test_missing_weights_are_one_clear_sentence(checkout, monkeypatch):
     output = checkout.snakemake("resources/weights/resnet18.safetensors", check=False)
     assert "Cannot fetch the ImageNet weights of encoder resnet18" in output
     assert "null to train from scratch" in output and "Traceback" not in output
+
+
+def test_a_key_that_an_overlay_gives_twice_is_told_with_both_lines(checkout):
+    (checkout.folder / "twice.yaml").write_text("seeds: [0]\ncompare: [unet]\nseeds: [1]\n")
+    output = checkout.snakemake("--dry-run", "--configfile", "twice.yaml", check=False)
+    assert "twice.yaml: the key seeds is given twice, in line 1 and line 3" in output
+
+
+def test_a_folder_of_results_with_an_unset_variable_is_refused(checkout):
+    output = checkout.snakemake(config={"pathvars": {"results": "$NOT_SET_ANYWHERE/results"}}, check=False)
+    assert "pathvars.results: $NOT_SET_ANYWHERE/results: the environment variable NOT_SET_ANYWHERE is not set" in output

@@ -1,5 +1,6 @@
 """The figure that opens README.md, drawn by its script from a finished run."""
 
+import html
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def test_each_model_stands_there_with_its_mean_dice(finished, svg):
     # Matplotlib draws text as glyphs and keeps each line as a comment.
     lines = re.findall(r"<!-- (.*?) -->", svg)
     comparison = pd.read_csv(finished.folder / "results" / "tiny" / "tables" / "comparison.csv")
-    words = " ".join(lines)
+    words = html.unescape(" ".join(lines))
     for label, dice in zip(comparison["label"], comparison["mean_dice"], strict=True):
         assert f"{label}:\u00a0{dice:.2f}" in words
     assert {"CT", "reference", "lesion found", "lesion missed"} <= set(lines)

@@ -1,6 +1,5 @@
 import os
 import sys
-from inspect import signature
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -27,17 +26,21 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
-from lesionbench.environment import prefer_this_checkout
+from lesionbench.environment import prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
 from lesionbench.experiment.digest import SCRIPTS, code_digest
-from lesionbench.experiment.plan import plan_experiment
+from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
+from lesionbench.experiment.typed import check_config_files, expand_pathvars
 from lesionbench.files import sha256
 from lesionbench.report.catalogue import FIGURES, caption, due_figures
 from lesionbench.words import Verbatim
 
 prefer_this_checkout()
 try:
+    prefer_this_python()
+    check_config_files(getattr(workflow, "configfiles", []))
+    expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -57,12 +60,6 @@ wildcard_constraints:
 def growing(megabytes):
     """Memory that a job asks for: as much again with each attempt."""
     return lambda wildcards, attempt: attempt * megabytes
-
-
-def planned(method):
-    """A function of wildcards: what a method of the plan says of those that its parameters are named after."""
-    names = signature(method).parameters
-    return lambda wildcards: method(**{name: wildcards[name] for name in names})
 
 
 def stacks_of(subset):

@@ -69,6 +69,24 @@ def test_two_files_for_one_study_are_named(tmp_path, kind, suffix):
     assert f"{tmp_path}/{kind}.nii.gz" in str(error.value) and f"{tmp_path}/{kind}{suffix}" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "link", ["dataset_registry.xlsx", "studies/CT-2", "studies/CT-1/study_0002.nii.gz", "masks/study_0001_mask.nii.gz"]
+)
+def test_a_link_to_nothing_is_named(tmp_path, link):
+    touch(tmp_path, "studies/CT-1/study_0001.nii.gz", "masks/study_0003_mask.nii.gz")
+    (tmp_path / link).symlink_to(tmp_path / "annex" / "not-fetched")
+    with pytest.raises(UserError, match=f"dataset.root: 1 of the links there .*{link}.*datalad get"):
+        find_studies(tmp_path)
+
+
+def test_a_whole_data_set_of_links_to_nothing_is_counted(tmp_path):
+    touch(tmp_path, "studies/CT-1/study_0001.nii.gz")
+    for number in range(2, 9):
+        (tmp_path / "studies" / "CT-1" / f"study_000{number}.nii.gz").symlink_to("../../annex/not-fetched")
+    with pytest.raises(UserError, match=r"7 of the links .*study_0002.*study_0004\.nii\.gz …"):
+        find_studies(tmp_path)
+
+
 def test_linked_folders_are_followed(tmp_path):
     touch(tmp_path, "elsewhere/study_0001.nii.gz", "data/masks/study_0001_mask.nii.gz")
     (tmp_path / "data" / "studies").mkdir()

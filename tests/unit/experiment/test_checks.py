@@ -43,6 +43,26 @@ def test_any_other_label_is_kept_as_it_is(label):
     assert plan_experiment(config(models={**MODELS, "a": {**MODELS["a"], "label": label}})).labels["a"] == label
 
 
+def test_links_to_nothing_are_named_with_their_key(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("not-fetched")
+    for key, changes in {
+        "reference_results": {"reference_results": str(link)},
+        "split.file": {"split": {"file": str(link)}},
+        r"models\.b\.encoder_weights": {"models": {**MODELS, "b": {**MODELS["b"], "encoder_weights": str(link)}}},
+    }.items():
+        with pytest.raises(UserError, match=f"{key}: 1 of the links there lead to nothing"):
+            plan_experiment(config(**changes))
+
+
+def test_masks_from_elsewhere_that_are_links_to_nothing_are_counted(tmp_path):
+    names = [f"study_{number:04d}" for number in range(1, 11)]
+    for name in names:
+        (tmp_path / f"{name}.nii.gz").symlink_to("not-fetched")
+    with pytest.raises(UserError, match=r"models\.m\.predictions: 2 of the links there lead to nothing"):
+        plan_experiment(config(models={"m": {"predictions": str(tmp_path)}}, compare=["m"]))
+
+
 def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path):
     with pytest.raises(UserError, match="reference_results: there is no file"):
         plan_experiment(config(reference_results=str(tmp_path / "none.csv")))

@@ -84,9 +84,19 @@ def test_the_order_of_keys_does_not_matter():
     ("key", "value", "said"),
     [
         ("training", {"learnig_rate": 1.0}, ["training.learnig_rate", "learning_rate: 0.0001"]),
-        ("training", {"learning_rate": "1e-4"}, ["training.learning_rate", "is text", "learning_rate: 0.0001"]),
+        ("training", {"learning_rate": "fast"}, ["training.learning_rate", "is text", "learning_rate: 0.0001"]),
+        ("training", {"learning_rate": float("nan")}, ["training.learning_rate: nan is not finite"]),
+        ("training", {"batch_size": "2.5"}, ["training.batch_size", "2.5 is not of type 'integer'"]),
+        ("training", {"patience": None}, ["training.patience: it is empty, or null.", "patience: 5"]),
         ("training", {"batch_size": 0}, ["training.batch_size", "minimum of 1", "batch_size: 8"]),
-        ("training", None, ["training:", "training: {}"]),
+        (
+            "models",
+            {18: {"architecture": "classic-unet"}},
+            ["models: YAML reads a key there as 18", "in quotes", "'18'"],
+        ),
+        ("models", {True: {"architecture": "classic-unet"}}, ["models: YAML reads a key there as true"]),
+        ("models", {"unet": None}, ["models.unet: it needs either architecture or predictions"]),
+        ("compare", [18], ["compare.0: YAML reads 18 there, which is not text", "in quotes: '18'"]),
         ("compare", [], ["compare", "empty", "compare: [unet"]),
         ("compare", ["une"], ["compare: une", "Did you mean unet"]),
         ("compar", ["unet"], ["compar:", "Did you mean compare"]),
@@ -140,6 +150,32 @@ def test_a_mistake_is_named_with_the_right_line(key, value, said):
         resolve_config({**config, key: value})
     for text in said:
         assert text in str(error.value)
+
+
+def test_an_empty_section_means_its_defaults():
+    config = {"models": {"unet": {"architecture": "classic-unet", "training": None}}, "compare": ["unet"]}
+    empty = dict.fromkeys(["training", "dataset", "split", "evaluation", "figures", "pathvars"])
+    assert resolve_config({**config, **empty}) == resolve_config(config)
+
+
+def test_the_command_line_sets_the_same_experiment_as_a_file():
+    typed = {
+        "training": {"max_epochs": "5", "learning_rate": "1e-4", "augmentation": "true"},
+        "split": {"folds": "5.0", "file": "null", "ratio": ["7", "1", "2.5"]},
+        "dataset": {"phantom": {"studies": "6", "slices": ["6", "8"]}},
+        "seeds": ["0", "1"],
+        "models": {"unet": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": "null"}},
+        "compare": ["unet"],
+    }
+    meant = {
+        "training": {"max_epochs": 5, "learning_rate": 0.0001, "augmentation": True},
+        "split": {"folds": 5, "file": None, "ratio": [7, 1, 2.5]},
+        "dataset": {"phantom": {"studies": 6, "slices": [6, 8]}},
+        "seeds": [0, 1],
+        "models": {"unet": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": None}},
+        "compare": ["unet"],
+    }
+    assert repr(resolve_config(typed)) == repr(resolve_config(meant))
 
 
 def test_all_mistakes_are_told_at_once():

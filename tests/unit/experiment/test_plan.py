@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lesionbench.experiment.plan import plan_experiment
+from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.rows import Run
 from planned import MODELS, config, with_masks
 
@@ -83,3 +83,9 @@ def test_runs_without_scores_are_named(tmp_path, monkeypatch):
     (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0").mkdir()
     (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0" / "studies.csv").touch()
     assert experiment.unfinished() == ""
+
+
+def test_a_method_of_the_plan_takes_what_its_parameters_name_from_the_wildcards():
+    experiment = plan_experiment(config())
+    tested = planned(experiment.tested)
+    assert tested({"fold": "0", "model": "a"}) == experiment.tested(0) != []

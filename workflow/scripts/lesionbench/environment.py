@@ -2,12 +2,15 @@
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 from lesionbench import __version__
+from lesionbench.errors import UserError
 
 LIBRARY = Path(__file__).parent
 SCRIPTS = LIBRARY.parent
@@ -19,6 +22,25 @@ def prefer_this_checkout() -> None:
     """Let the processes that this one starts import the library beside this file, whatever else is installed."""
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(SCRIPTS))]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *others])
+
+
+def prefer_this_python() -> None:
+    """Let scripts start with this interpreter also where its path holds a space, a bracket or the like.
+
+    Snakemake writes `sys.executable` into shell commands without quotes (source: `PythonScript.execute_script` in
+    snakemake.script, `get_python_executable` of its executors). Its bare name, found by PATH, needs none. Raises
+    UserError where PATH cannot hold its folder.
+    """
+    if sys.executable == shlex.quote(sys.executable):
+        return
+    folder, name = os.path.split(sys.executable)
+    if os.pathsep in folder:
+        raise UserError(
+            f"{sys.executable}: Snakemake cannot start scripts with an interpreter below a folder with '{os.pathsep}' "
+            "in its name. Move the checkout and its environment to a folder without it."
+        )
+    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    sys.executable = name
 
 
 def environment() -> dict[str, object]:

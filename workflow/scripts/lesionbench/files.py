@@ -1,9 +1,9 @@
-"""Files that are either whole or not there, and their hashes."""
+"""Files that are either whole or not there, their hashes, and links to nothing."""
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,3 +59,17 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_links_to_nothing(paths: Iterable[Path], key: str) -> None:
+    """Raise UserError, naming the configuration's key, where some of `paths` are links whose targets do not exist.
+
+    Such are the files of a git-annex or DataLad data set whose content has not been fetched.
+    """
+    dangling = [str(path) for path in paths if path.is_symlink() and not path.exists()]
+    if dangling:
+        shown = ", ".join(dangling[:3]) + (" …" if len(dangling) > 3 else "")
+        raise UserError(
+            f"{key}: {len(dangling)} of the links there lead to nothing ({shown}). Fetch their content (in a DataLad "
+            "data set with `datalad get .`), correct the links, or remove them."
+        )

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import atomic, refuse_links_to_nothing
 
 SUBSETS = ("train", "validation", "test")
 
@@ -51,6 +51,7 @@ def make_folds(studies: Sequence[str], split: Split) -> list[Fold]:
     Raises UserError where there are too few studies to fill every part.
     """
     if split.file:
+        refuse_links_to_nothing([Path(split.file)], "split.file")
         return read_split_file(split.file, studies)
     ordered = sorted(studies, key=lambda study: hashlib.sha256(f"{split.seed}:{study}".encode()).digest())
     if split.protocol == "holdout":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lesionbench.errors import UserError
+from lesionbench.files import refuse_links_to_nothing
 
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
 SUFFIX = ".nii.gz"
@@ -48,8 +49,8 @@ class Phantom:
 def find_studies(root: str | Path) -> list[Study]:
     """Return the studies below `root`, sorted by name; a study may have a CT, a mask or both.
 
-    Raises UserError where there is no data set, a study lies in two class folders, or a file is not where the layout
-    has it.
+    Raises UserError where there is no data set, a study lies in two class folders, a file is not where the layout has
+    it, or a link leads to nothing.
     """
     root = Path(root)
     scans = _visible(root, "studies/*/*")
@@ -63,6 +64,8 @@ def find_studies(root: str | Path) -> list[Study]:
             f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX} or STUDY_mask.nii. "
             "Rename or move them."
         )
+    folders = [root, root / "masks", root / "studies", *(root / "studies" / category for category in CATEGORIES)]
+    refuse_links_to_nothing([*folders, *_registries(root), *scans, *masks], "dataset.root")
     if not scans and not masks:
         raise UserError(_no_dataset(root))
     return pair_studies(scans, masks)
@@ -131,7 +134,11 @@ def find_prediction(folder: str | Path, study: str) -> Path:
 
 def find_registry(root: str | Path) -> Path | None:
     """Return the data set's list of studies and classes, or None where there is none."""
-    return next((path for suffix in (".csv", ".xlsx") if (path := Path(root, REGISTRY + suffix)).is_file()), None)
+    return next((path for path in _registries(Path(root)) if path.is_file()), None)
+
+
+def _registries(root: Path) -> list[Path]:
+    return [root / (REGISTRY + suffix) for suffix in (".csv", ".xlsx")]
 
 
 def phantom_studies(root: str | Path, phantom: Phantom) -> list[Study]:

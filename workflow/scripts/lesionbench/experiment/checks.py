@@ -12,6 +12,7 @@ from typing import Any
 from lesionbench.data.studies import Study
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row, Trained
+from lesionbench.files import refuse_links_to_nothing
 
 CHECKOUT = Path(__file__).parents[4]
 _FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
@@ -62,6 +63,7 @@ def check_masks_from_elsewhere(rows: Mapping[str, Row], tested: Sequence[str]) -
     """Refuse test studies that have no mask in the folder of a row."""
     for model, row in rows.items():
         files = row.mask_files(tested)
+        refuse_links_to_nothing(files.values(), f"models.{model}.predictions")
         missing = [study for study, path in files.items() if not path.is_file()]
         if missing:
             raise UserError(
@@ -117,5 +119,6 @@ def check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
         if isinstance(row, Trained) and row.entry.encoder_weights != "imagenet":
             files[f"models.{model}.encoder_weights"] = row.entry.encoder_weights
     for key, path in files.items():
+        refuse_links_to_nothing([Path(path)] if path else [], key)
         if path and not Path(path).is_file():
             raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")

@@ -9,17 +9,24 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 
+# Of floats, jsonschema takes nan and infinity for numbers.
+_FINITE = Draft202012Validator.TYPE_CHECKER.redefine(
+    "number", lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+)
+_Validator = validators.extend(Draft202012Validator, type_checker=_FINITE)  # type: ignore[no-untyped-call]
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
 
@@ -42,11 +49,12 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
     schema = read_schema()
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    config = read_as(config, schema, schema)
+    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
         found = [message for error in errors for message in _messages(_innermost(error))]
         raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
-    resolved = _with_defaults(deepcopy(dict(config)), schema)
+    resolved = _with_defaults(config, schema)
     _check_models(resolved)
     for model in resolved["models"].values():
         if "architecture" in model:
@@ -131,7 +139,7 @@ def _messages(error: ValidationError) -> Iterator[str]:
     name = key or "the configuration"
     last = next((part for part in reversed(error.absolute_path) if isinstance(part, str)), "")
     yield f"{name}: {_complaint(error)} {schema.get('description', '')}".rstrip() + (
-        f"\n  {_line(last, schema, given)}" if last else ""
+        f"\n  {_line(last, schema)}" if last else ""
     )
 
 
@@ -144,31 +152,26 @@ def _unknown_key(key: str, name: str, properties: Mapping[str, Any]) -> str:
 
 
 def _complaint(error: ValidationError) -> str:
-    if error.validator == "type" and isinstance(error.instance, str) and _number(error.instance) is not None:
-        return f"{error.instance!r} is text, not a number (in YAML an exponent needs a point before it, as in 1.0e-4)."
-    if error.validator == "minItems" and not error.instance:
+    given, wanted = error.instance, str(error.validator_value)
+    if error.validator == "type" and given is None:
+        return "it is empty, or null."
+    if error.validator == "type" and wanted in ("integer", "number") and isinstance(given, str):
+        return f"{given!r} is text, not a number."
+    if error.validator == "type" and wanted == "number" and isinstance(given, float):
+        return f"{given} is not finite."
+    if error.validator == "type" and "string" in wanted and not isinstance(given, (dict, list)):
+        return f"YAML reads {spoken(given)} there, which is not text. Write what you mean in quotes: '{spoken(given)}'."
+    if error.validator == "minItems" and not given:
         return "the list is empty."
     return f"{error.message}."
 
 
-def _line(name: str, schema: Mapping[str, Any], given: object = None) -> str:
+def _line(name: str, schema: Mapping[str, Any]) -> str:
     """Return a line of YAML that sets `name` as the schema allows."""
-    number = _number(given)
-    if number is not None and schema.get("type") in ("number", "integer"):
-        value: object = int(number) if schema["type"] == "integer" else number
-        if Draft202012Validator(schema).is_valid(value):
-            return f"{name}: {value:f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{name}: {value}"
     examples = [*schema.get("examples", []), *schema.get("enum", []), schema.get("const", "…")]
     example = schema.get("default", examples[0])
     text = yaml.safe_dump(example, default_flow_style=True, allow_unicode=True, width=1000)
     return f"{name}: " + text.split("\n")[0]
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -3,9 +3,10 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,9 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
     check_paths([] if phantom else experiment.scans + experiment.masks, rows)
     return experiment
+
+
+def planned(method: Callable[..., Any]) -> Callable[[Mapping[str, str]], Any]:
+    """Return a function of wildcards: what a method of the plan says of those that its parameters are named after."""
+    names = signature(method).parameters
+    return lambda wildcards: method(**{name: wildcards[name] for name in names})

@@ -1,0 +1,114 @@
+import pytest
+
+from lesionbench.errors import UserError
+from lesionbench.experiment.config import read_schema
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, expanded, read_as
+
+
+def read(config):
+    return read_as(config, read_schema(), read_schema())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ({"split": {"folds": 5.0, "seed": 1.0}}, {"split": {"folds": 5, "seed": 1}}),
+        ({"seeds": [0.0, "1"]}, {"seeds": [0, 1]}),
+        ({"training": {"learning_rate": "1e-4"}}, {"training": {"learning_rate": 0.0001}}),
+        ({"training": {"learning_rate": "1.0e-4"}}, {"training": {"learning_rate": 0.0001}}),
+        ({"training": {"compile": "yes"}}, {"training": {"compile": True}}),
+        ({"preprocessing": {"hu_window": ["-1000", 400.0]}}, {"preprocessing": {"hu_window": [-1000, 400]}}),
+        ({"preprocessing": {"hu_scale": 1000.0}}, {"preprocessing": {"hu_scale": 1000}}),
+        ({"dataset": {"phantom": "null"}}, {"dataset": {"phantom": None}}),
+        ({"reference_results": ""}, {"reference_results": None}),
+        (
+            {"figures": {"slices": [{"study": "1", "slice": "20"}]}},
+            {"figures": {"slices": [{"study": "1", "slice": 20}]}},
+        ),
+        ({"figures": {"slices": "auto"}}, {"figures": {"slices": "auto"}}),
+        ({"models": {"5": {"label": "1e3", "training": None}}}, {"models": {"5": {"label": "1e3", "training": {}}}}),
+        (
+            {"models": {"a": {"options": {"width": "4", "channels": ["8"], "attention": "scse"}}}},
+            {"models": {"a": {"options": {"width": 4, "channels": [8], "attention": "scse"}}}},
+        ),
+    ],
+)
+def test_values_become_what_the_schema_wants(typed, meant):
+    assert repr(read(typed)) == repr(meant)
+
+
+@pytest.mark.parametrize("value", ["fast", "nan", "1.5.2", True, [1], float("inf")])
+def test_what_is_no_number_is_left_for_the_check(value):
+    assert repr(read({"training": {"batch_size": value}})) == repr({"training": {"batch_size": value}})
+
+
+def test_paths_are_expanded_wherever_the_schema_has_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCANS", "/scans")
+    config = {
+        "dataset": {"root": "$SCANS/mosmed"},
+        "split": {"file": "~/split.csv"},
+        "models": {
+            "a": {"encoder_weights": "~/w.safetensors", "label": "~ $SCANS"},
+            "b": {"predictions": "${SCANS}/b"},
+        },
+        "reference_results": "~/paper.csv",
+        "pathvars": {"results": "~/results"},
+    }
+    assert read(config) == {
+        "dataset": {"root": "/scans/mosmed"},
+        "split": {"file": f"{tmp_path}/split.csv"},
+        "models": {
+            "a": {"encoder_weights": f"{tmp_path}/w.safetensors", "label": "~ $SCANS"},
+            "b": {"predictions": "/scans/b"},
+        },
+        "reference_results": f"{tmp_path}/paper.csv",
+        "pathvars": {"results": f"{tmp_path}/results"},
+    }
+
+
+def test_every_key_that_takes_a_path_is_marked_in_the_schema():
+    schema = read_schema()
+    sections = [schema["properties"], *(rule.get("properties", {}) for rule in schema["properties"].values())]
+    marked = {name for section in [*sections, schema["$defs"]["model"]["properties"]] for name in section if
+              section[name].get("x-path")}  # fmt: skip
+    paths = {"root", "file", "predictions", "encoder_weights", "reference_results", "results", "logs", "resources"}
+    assert marked == paths
+
+
+@pytest.mark.parametrize("path", ["$NOT_SET_ANYWHERE/scans", "${NOT_SET_ANYWHERE}/scans"])
+def test_a_variable_that_is_not_set_is_named(path):
+    with pytest.raises(UserError, match=r"dataset\.root: .* NOT_SET_ANYWHERE is not set"):
+        expanded(path, "dataset.root")
+
+
+def test_an_unknown_user_is_named():
+    with pytest.raises(UserError, match="there is no such user"):
+        expanded("~nobody-of-this-name/scans", "dataset.root")
+
+
+def test_snakemakes_own_folders_are_expanded_in_place(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    folders = {"results": "~/results", "logs": "logs"}
+    expand_pathvars(folders)
+    assert folders == {"results": "/home/me/results", "logs": "logs"}
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("seeds: [0]\ncompare: [a]\nseeds: [1]\n", "seeds is given twice, in line 1 and line 3"),
+        ("training:\n  batch_size: 4\n  batch_size: 8\n", "batch_size is given twice, in line 2 and line 3"),
+        ("figures: {slices: [{study: a, study: b}]}", "study is given twice, in line 1 and line 1"),
+    ],
+)
+def test_a_double_key_is_told_with_its_file_and_both_lines(tmp_path, text, lines):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=f"config.yaml: the key {lines}"):
+        check_config_files([tmp_path / "config.yaml"])
+
+
+def test_one_key_in_two_sections_and_an_alias_are_no_double_keys(tmp_path):
+    (tmp_path / "a.yaml").write_text("split: &same {seed: 1}\ndataset: {phantom: {seed: 1}, also: *same}\n")
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    check_config_files([tmp_path / "a.yaml", tmp_path / "empty.yaml"])

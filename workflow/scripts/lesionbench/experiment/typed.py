@@ -1,0 +1,173 @@
+"""The configuration as people type it, read as the schema means it, before it is checked.
+
+Snakemake hands over all values inside `--config 'training={max_epochs: 5}'` as text (`parse_config` in snakemake.cli);
+YAML reads `5.0` as a float, `1e-4` as text and an empty section as null. Imported while Snakemake parses, so it needs
+nothing but the standard library and PyYAML.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lesionbench.errors import UserError
+
+
+def read_as(value: Any, rule: Mapping[str, Any], schema: Mapping[str, Any], key: str = "") -> Any:
+    """Return `value` as `rule` of `schema` wants it; what cannot be read so stays, for the check to refuse.
+
+    Text becomes a number, boolean or null where the rule wants one, a whole number an int, an empty section an empty
+    mapping, a path (`x-path`) one without `~` and variables. Raises UserError where a key is not text or a variable of
+    a path is not set; `key` is where the value stands.
+    """
+    rule = _referred(rule, schema)
+    if "anyOf" in rule:
+        choices = [_referred(choice, schema) for choice in rule["anyOf"]]
+        null = any(choice.get("type") == "null" for choice in choices)
+        return None if null and _is_null(value) else read_as(value, choices[-1], schema, key)
+    if isinstance(value, Mapping):
+        check_keys(value, key)
+        rules, others = rule.get("properties", {}), rule.get("additionalProperties")
+        free = others if isinstance(others, Mapping) else {}
+        return {name: read_as(item, rules.get(name, free), schema, _below(key, name)) for name, item in value.items()}
+    if isinstance(value, list):
+        rules = rule.get("prefixItems", [])
+        return [
+            read_as(item, rules[number] if number < len(rules) else rule.get("items", {}), schema, _below(key, number))
+            for number, item in enumerate(value)
+        ]
+    if value is None and rule.get("type") == "object":
+        return {}
+    if rule.get("x-path") and isinstance(value, str) and not (_is_null(value) and "null" in rule["type"]):
+        return expanded(value, key)
+    return _scalar(value, rule)
+
+
+def check_keys(section: Mapping[Any, Any], where: str) -> None:
+    """Raise UserError where YAML has read a key as a number, boolean, date or null."""
+    for name in section:
+        if not isinstance(name, str):
+            raise UserError(
+                f"{where or 'the configuration'}: YAML reads a key there as {spoken(name)}, which is not text. Write "
+                f"the key in quotes as you mean it, for example:\n  '{spoken(name)}': …"
+            )
+
+
+def spoken(value: object) -> str:
+    """Return a value in YAML's words."""
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+def expanded(path: str, key: str) -> str:
+    """Return `path` with `~` and environment variables filled in.
+
+    Raises UserError, naming the key, where a variable is not set or a user is not known.
+    """
+    try:
+        full = os.path.expandvars(Path(path).expanduser() if path.startswith("~") else path)
+    except RuntimeError:
+        raise UserError(f"{key}: {path}: there is no such user. Write ~/… or the whole path.") from None
+    unset = re.search(r"\$(\w+|\{[^}]*\})", full)
+    if unset and not Path(full).exists():
+        raise UserError(
+            f"{key}: {path}: the environment variable {unset[1].strip('{}')} is not set. Set it before Snakemake "
+            "starts, or write the path without it."
+        )
+    return full
+
+
+def expand_pathvars(folders: MutableMapping[str, str]) -> None:
+    """Expand Snakemake's own path variables, which it takes from the configuration before the workflow's code runs.
+
+    Source: `Workflow.configfile` in snakemake.workflow. Rules that are defined later use what stands in `folders`.
+    """
+    for name, folder in folders.items():
+        folders[name] = expanded(folder, f"pathvars.{name}")
+
+
+def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse keys that a file of the configuration gives twice: YAML's reader lets the last one win.
+
+    Raises UserError with the file and both lines.
+    """
+    for file in dict.fromkeys(map(str, files)):
+        for key, first, second in _double_keys(yaml.compose(Path(file).read_bytes(), Loader=yaml.SafeLoader)):
+            raise UserError(
+                f"{file}: the key {key} is given twice, in line {first} and line {second}. Only the last one would "
+                "count. Remove one, or join what stands below them."
+            )
+
+
+def _double_keys(root: yaml.Node | None) -> list[tuple[str, int, int]]:
+    """Return each key that is given twice in one mapping, and both lines, from 1."""
+    found: list[tuple[str, int, int]] = []
+    pending, seen = [root], {id(None)}
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[tuple[str, str], int] = {}
+            for key, value in node.value:
+                pending.append(value)
+                name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+                if name in lines:
+                    found.append((name[1], lines[name], line))
+                lines[name] = line
+    return sorted(found, key=lambda double: double[1:])
+
+
+def _referred(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a rule with what it refers to (`$ref`) filled in; what stands beside the reference counts."""
+    found: Any = schema
+    for part in rule["$ref"].removeprefix("#/").split("/") if "$ref" in rule else []:
+        found = found[part]
+    return {**found, **rule} if "$ref" in rule else rule
+
+
+def _below(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, str) and _yaml(value) is None)
+
+
+def _yaml(text: str) -> Any:
+    """Return what YAML makes of one word; text that is no YAML stays."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _scalar(value: Any, rule: Mapping[str, Any]) -> Any:
+    """Return a single value as a type that the rule wants, or as it is; a rule without types wants what YAML reads."""
+    wanted = rule.get("type", [] if {"enum", "const"} & rule.keys() else ["null", "boolean", "number"])
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if "null" in wanted and _is_null(value):
+        return None
+    if isinstance(value, str) and "boolean" in wanted and isinstance(_yaml(value), bool):
+        return _yaml(value)
+    if isinstance(value, (str, float)) and {"integer", "number"} & set(wanted):
+        return _number(value)
+    return value
+
+
+def _number(value: str | float) -> Any:
+    """Return a number, an int where it is whole; text that is none, and what is not finite, stays."""
+    for kind in (int, float) if isinstance(value, str) else (float,):
+        try:
+            number = kind(value)
+        except ValueError:
+            continue
+        whole = isinstance(number, float) and number.is_integer()
+        return int(number) if whole else number if math.isfinite(number) else value
+    return value
