@@ -136,6 +136,8 @@ def test_the_order_of_keys_does_not_matter():
         ("dataset", {"phantom": {"studes": 3}}, ["dataset.phantom.studes", "studies: 14"]),
         ("seeds", 0, ["seeds", "seeds: [0]"]),
         ("figures", {"slices": "atuo"}, ["figures.slices", "slices: auto"]),
+        ("evaluation", {"threshold": float("nan")}, ["evaluation.threshold: nan is not", "threshold: 0.5"]),
+        ("training", {"learning_rate": float("inf")}, ["learning_rate: inf is not", "learning_rate: 0.0001"]),
         ("evaluation", {"threshold": 1}, ["evaluation.threshold", "threshold: 0.5"]),
     ],
 )

@@ -5,6 +5,7 @@ brings along.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -16,12 +17,20 @@ from unicodedata import category
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+
+# YAML's .nan and .inf are no numbers to JSON, and NaN lies within any bounds.
+_TYPES = Draft202012Validator.TYPE_CHECKER
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=_TYPES.redefine("number", lambda _, value: _TYPES.is_type(value, "number") and abs(value) < math.inf),
+)
 
 
 @cache
@@ -43,7 +52,7 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
     schema = read_schema()
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
         found = [message for error in errors for message in _messages(_innermost(error))]
         raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
@@ -177,7 +186,7 @@ def _line(name: str, schema: Mapping[str, Any], given: object = None) -> str:
     number = _number(given)
     if number is not None and schema.get("type") in ("number", "integer"):
         value: object = int(number) if schema["type"] == "integer" else number
-        if Draft202012Validator(schema).is_valid(value):
+        if _Validator(schema).is_valid(value):
             return f"{name}: {value:f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{name}: {value}"
     examples = [*schema.get("examples", []), *schema.get("enum", []), schema.get("const", "…")]
     example = schema.get("default", examples[0])
