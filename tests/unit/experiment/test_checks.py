@@ -25,19 +25,6 @@ def test_a_missing_mask_is_named_with_its_model_and_path(tmp_path):
     assert f"{other}/{second}.nii.gz" in said and ".nii.gz or .nii" in said
 
 
-@pytest.mark.parametrize(("first", "second"), [("U-Net", "U-Net"), ("b", None), (" U-Net", "U-Net"), ("a  b", "a b")])
-def test_two_models_of_one_label_are_refused(first, second):
-    models = {name: {**MODELS[name], "label": label} for name, label in (("a", first), ("b", second)) if label}
-    with pytest.raises(UserError, match=r"models\.b and models\.a are both called '.*'.*another label"):
-        plan_experiment(config(models={**MODELS, **models}))
-    plan_experiment(config(models={**MODELS, **models}, compare=["a"]))
-
-
-def test_a_blank_label_is_refused():
-    with pytest.raises(UserError, match=r"models\.a\.label: it is blank"):
-        plan_experiment(config(models={**MODELS, "a": {**MODELS["a"], "label": " "}}))
-
-
 @pytest.mark.parametrize("label", ["nan", "NA", "None", " x ", "001"])
 def test_any_other_label_is_kept_as_it_is(label):
     assert plan_experiment(config(models={**MODELS, "a": {**MODELS["a"], "label": label}})).labels["a"] == label

@@ -116,6 +116,11 @@ def test_the_order_of_keys_does_not_matter():
             {"unet": {"predictions": "masks", "encoder": "vgg19"}},
             ["models.unet", "encoder would have no effect", "predictions: masks"],
         ),
+        (
+            "models",
+            {"unet": {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": ""}},
+            ["models.unet.encoder_weights", "encoder_weights: imagenet"],
+        ),
         ("models", {"unet": {"architecture": "Unet"}}, ["models.unet.encoder: Unet needs", "encoder: resnet34"]),
         (
             "models",
@@ -141,6 +146,8 @@ def test_the_order_of_keys_does_not_matter():
         ("dataset", {"phantom": {"studes": 3}}, ["dataset.phantom.studes", "studies: 14"]),
         ("seeds", 0, ["seeds", "seeds: [0]"]),
         ("figures", {"slices": "atuo"}, ["figures.slices", "slices: auto"]),
+        ("evaluation", {"threshold": float("nan")}, ["evaluation.threshold: nan is not", "threshold: 0.5"]),
+        ("training", {"learning_rate": float("inf")}, ["learning_rate: inf is not", "learning_rate: 0.0001"]),
         ("evaluation", {"threshold": 1}, ["evaluation.threshold", "threshold: 0.5"]),
     ],
 )
@@ -176,6 +183,29 @@ def test_the_command_line_sets_the_same_experiment_as_a_file():
         "compare": ["unet"],
     }
     assert repr(resolve_config(typed)) == repr(resolve_config(meant))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([" \u200b\n", "B"], "models.a.label: nothing of it can be seen"),
+        (["A\x07", "B"], "models.a.label: 'A\\x07' holds control characters"),
+        (["Our  net\n", "Our net"], "models.b.label: tables and figures call a Our net as well"),
+        (["b", None], "models.b.label: tables and figures call a b as well"),
+    ],
+)
+def test_a_label_can_be_seen_and_is_of_one_model(labels, said):
+    models = {name: {"architecture": "classic-unet", "label": label} for name, label in zip("ab", labels, strict=True)}
+    models = {name: {key: value for key, value in model.items() if value} for name, model in models.items()}
+    with pytest.raises(UserError) as error:
+        resolve_config({"models": models, "compare": ["a", "b"]})
+    assert str(error.value).startswith(said)
+    assert "Write, for example:\n  label: " in str(error.value)
+
+
+def test_a_name_that_cannot_be_part_of_a_path_is_refused_with_what_can():
+    with pytest.raises(UserError, match=r"models: 'a/b' cannot be a name\. .*Use letters, digits"):
+        resolve_config({"models": {"a/b": {"architecture": "classic-unet"}}, "compare": ["a/b"]})
 
 
 def test_all_mistakes_are_told_at_once():

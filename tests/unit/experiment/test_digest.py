@@ -162,6 +162,14 @@ def test_a_module_moved_into_a_package_is_still_followed(library):
     assert digest_after(library, "lesionbench/data/volume/files.py", "2 * x", "3 * x") != moved
 
 
+def test_a_name_that_a_package_gets_by_a_star_is_followed_to_where_it_is_made(library):
+    write(library / "lesionbench/data/__init__.py", "from .volume import *\n")
+    by_star = ("lesionbench/training/loop.py", "data.volume.read", "data.read")
+    before = digest_after(library, *by_star)
+    write(library / "lesionbench/data/volume.py", "def read(path):\n    return 3 * path\n")
+    assert digest_after(library, *by_star) != before
+
+
 @pytest.mark.parametrize("new", ["from .losses import EPSILON as SMALL", "from .loss import EPS as SMALL"])
 def test_an_import_of_ours_that_does_not_exist_is_an_error(library, new):
     with pytest.raises(ImportError, match=r"loop\.py: imports lesionbench\.training\.loss.* has no (losses|EPS)"):

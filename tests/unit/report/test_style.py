@@ -26,3 +26,6 @@ def test_a_label_is_broken_into_lines_and_what_is_too_long_ends_in_an_ellipsis()
     assert fold_label("U-Net") == "U-Net"
     assert fold_label("U-Net with VGG19 encoder", 12, 3) == "U-Net with\nVGG19\nencoder"
     assert fold_label("U-Net with VGG19 encoder", 12, 2) == "U-Net with\nVGG19 …"
+    assert fold_label("U-Net of one two three", 12, 1) == "U-Net of …"
+    assert fold_label("A" * 30, 12, 1) == "A" * 10 + " …"
+    assert fold_label("A" * 30, 12, 2) == "A" * 12 + "\n" + "A" * 10 + " …"

@@ -45,20 +45,6 @@ def check_scans(studies: Sequence[Study], root: Path) -> None:
         )
 
 
-def check_labels(rows: Mapping[str, Row]) -> None:
-    """Refuse labels that look the same on a page, where spaces at the ends and repeated spaces do not show."""
-    models: dict[str, str] = {}
-    for model, row in rows.items():
-        seen = " ".join(row.label.split())
-        if not seen:
-            raise UserError(f"models.{model}.label: it is blank. Write a name, or leave the label out.")
-        if (other := models.setdefault(seen, model)) != model:
-            raise UserError(
-                f"models.{other} and models.{model} are both called {seen!r} in tables and figures. Give one of them "
-                f"another label, for example:\n  label: {seen} ({model})"
-            )
-
-
 def check_masks_from_elsewhere(rows: Mapping[str, Row], tested: Sequence[str]) -> None:
     """Refuse test studies that have no mask in the folder of a row."""
     for model, row in rows.items():

@@ -12,6 +12,7 @@ from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import yaml
 from jsonschema import Draft202012Validator, validators
@@ -79,6 +80,7 @@ def _check_models(config: Mapping[str, Any]) -> None:
     _check_names(models)
     for name, model in models.items():
         _check_model(name, model)
+    _check_labels({name: model.get("label", name) for name, model in models.items()})
     low, high = config["preprocessing"]["hu_window"]
     if low >= high:
         raise UserError(
@@ -100,6 +102,22 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         )
     if "architecture" in model:
         check_encoder(ModelEntry.of(model), f"models.{name}.")
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels by which nobody can tell the models apart, and control characters, which no SVG can hold."""
+    models: dict[str, str] = {}
+    for name, label in labels.items():
+        words = " ".join(label.split())
+        if not any(character.isprintable() for character in words.replace(" ", "")):
+            problem = "nothing of it can be seen"
+        elif any(category(character) == "Cc" and character not in "\t\n" for character in label):
+            problem = f"{label!r} holds control characters"
+        elif models.setdefault(words, name) != name:
+            problem = f"tables and figures call {models[words]} {words} as well"
+        else:
+            continue
+        raise UserError(f"models.{name}.label: {problem}. Write, for example:\n  label: {name}")
 
 
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
@@ -135,6 +153,9 @@ def _messages(error: ValidationError) -> Iterator[str]:
         choices = [option["required"][0] for option in schema["oneOf"]]
         lines = "\n".join(f"  {_line(name, schema['properties'][name])}" for name in choices)
         yield f"{key}: it needs either {' or '.join(choices)}, and not both. {schema['description']}\n{lines}"
+        return
+    if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
+        yield f"{key}: {given!r} cannot be a name. {schema['description']}"
         return
     name = key or "the configuration"
     last = next((part for part in reversed(error.absolute_path) if isinstance(part, str)), "")

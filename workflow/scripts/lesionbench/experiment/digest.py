@@ -96,7 +96,8 @@ class _Module:
                 return [*units, (found, part)]
             if part == ALL or part.startswith("__"):
                 return [*units, (found, part if part == ALL else EFFECTS)]
-            if inner is None and found.root != SCRIPTS:  # a user's module may make its names at run time
+            # The name may come with `from … import *`; a user's module may make it at run time.
+            if inner is None and (ALL in contents.imports or found.root != SCRIPTS):
                 return [*units, (found, ALL)]
             if inner is None:
                 raise ImportError(f"{self.path}: imports {name}, and {found.path} has no {part}.")

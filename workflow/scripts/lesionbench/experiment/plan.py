@@ -14,7 +14,6 @@ from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import Phantom, Study, find_registry, find_studies, phantom_studies
 from lesionbench.experiment.checks import (
     check_files,
-    check_labels,
     check_masks_from_elsewhere,
     check_paths,
     check_scans,
@@ -204,7 +203,6 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(root)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root)
     rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
-    check_labels(rows)
     check_files(settings, rows)
     reference = read_reference_results(settings["reference_results"])
     if any(row.trained for row in rows.values()):

@@ -137,7 +137,7 @@ def _below(key: str, name: object) -> str:
 
 
 def _is_null(value: object) -> bool:
-    return value is None or (isinstance(value, str) and _yaml(value) is None)
+    return value is None or (isinstance(value, str) and value != "" and _yaml(value) is None)
 
 
 def _yaml(text: str) -> Any:

@@ -52,11 +52,12 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Netwo
     arguments = {"encoder_name": entry.encoder, "encoder_weights": None} if entry.encoder else {}
     try:
         module = ARCHITECTURES[entry.architecture](in_channels=1, classes=1, **arguments, **entry.options)
+        if empty := next((name for name, weight in module.named_parameters() if not weight.numel()), None):
+            raise ValueError(f"{empty} would hold no weights")
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        options, reason = dict(entry.options), str(error).rstrip(".")
-        raise UserError(
-            f"{entry.name} with options {options} cannot be built ({reason}). Correct the model's `options`."
-        ) from error
+        given = f" with options {dict(entry.options)}" if entry.options else ""
+        remedy = "Correct the model's `options`" if entry.options else "Choose another encoder or architecture"
+        raise UserError(f"{entry.name}{given} cannot be built ({str(error).rstrip('.')}). {remedy}.") from error
     if weights:
         _load_encoder(module.get_submodule("encoder"), str(entry.encoder), Path(weights))
     return Network(module, _stride(entry))

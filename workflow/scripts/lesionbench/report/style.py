@@ -56,7 +56,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
     """Return a label broken into at most `lines` lines of `width` characters; an ellipsis stands for the rest."""
-    return textwrap.fill(label, width, max_lines=lines, placeholder=" …")
+    rows = textwrap.wrap(label, width)
+    if len(rows) > lines:
+        # By `max_lines`, textwrap would drop all of a word that is longer than a line.
+        last = rows[lines - 1]
+        if len(last) + 2 > width:
+            last = last[: width - 2].rpartition(" ")[0] or last[: width - 2]
+        rows = [*rows[: lines - 1], f"{last} …"]
+    return "\n".join(rows)
 
 
 def hide_axes(axes: Axes) -> None:

@@ -124,7 +124,7 @@ def _candidates(name: str) -> list[Gpu]:
     if not chosen:
         there = ", ".join(f"cuda:{gpu.index}" for gpu in gpus) or "no GPU that this PyTorch can use"
         raise UserError(
-            f"training.device: there is no device {name!r} here ({there}; CUDA_VISIBLE_DEVICES counts). "
+            f"training.device or --device: there is no device {name!r} here ({there}; CUDA_VISIBLE_DEVICES counts). "
             "Write auto, cpu, cuda, cuda:N or mps."
         )
     return chosen
@@ -138,7 +138,7 @@ def _cuda(gpu: Gpu) -> torch.device:
 def _without_cuda(name: str) -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "mps" and not mps:
-        raise UserError("training.device: this machine or this PyTorch has no MPS. Write auto or cpu.")
+        raise UserError("training.device or --device: this machine or this PyTorch has no MPS. Write auto or cpu.")
     return torch.device("mps" if mps and name != "cpu" else "cpu")
 
 
