@@ -14,9 +14,9 @@ import pytest
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.split import Split
 from lesionbench.data.studies import Phantom
+from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.experiment.config import read_schema
-from lesionbench.experiment.digest import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
 

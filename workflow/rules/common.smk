@@ -27,9 +27,9 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
-from lesionbench.environment import prefer_this_checkout
+from lesionbench.environment import SCRIPTS, prefer_this_checkout
 from lesionbench.errors import UserError
-from lesionbench.experiment.digest import SCRIPTS, code_digest
+from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.files import sha256

@@ -26,7 +26,7 @@ def environment() -> dict[str, object]:
     return {
         PACKAGE: __version__,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "git_commit": git_commit(),
         "platform": platform.platform(),
         "host": platform.node(),
@@ -49,7 +49,8 @@ def git_commit() -> str | None:
         return None
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of a package without importing it, None where it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
