@@ -65,8 +65,8 @@ def third_party(modules):
             continue
         seen.add(module)
         body = ast.parse(module.path.read_text()).body
-        at_run_time = [node for node in body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node))]
-        for name in digest._imports(module, at_run_time)[1]:
+        for_types = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        for name in digest._imports(module, [node for node in body if node not in for_types])[1]:
             parts = name.split(".")
             if parts[0] == digest.PACKAGE:
                 inner = [module.find(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]

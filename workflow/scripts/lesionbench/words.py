@@ -25,6 +25,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def first_few(items: Sequence[str], count: int = 5) -> str:
+    """Return "a, b, c": the first `count` items, with an ellipsis where there are more."""
+    return ", ".join([*items[:count], *(["…"] if len(items) > count else [])])
+
+
 def listed(items: Sequence[str]) -> str:
     """Return "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

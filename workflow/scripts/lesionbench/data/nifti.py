@@ -19,7 +19,7 @@ from lesionbench.data.studies import is_nifti
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.words import counted
+from lesionbench.words import counted, first_few
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def read_mask(path: str | Path) -> Volume:
     if set(found.tolist()) <= {0, 255}:
         logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
         return Volume((labels == 255).view(np.uint8), affine)
-    some = ", ".join(f"{label:g}" for label in found[:6]) + (", …" if found.size > 6 else "")
+    some = first_few([f"{label:g}" for label in found[:7]], 6)
     raise UserError(f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {some}. Make it binary.")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lesionbench.errors import UserError
+from lesionbench.words import first_few
 
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
 SUFFIX = ".nii.gz"
@@ -59,7 +60,7 @@ def find_studies(root: str | Path) -> list[Study]:
     strays += [path for path in masks if not _MASK.search(file_stem(path))]
     if strays:
         raise UserError(
-            f"{_enumerate(strays)}: not where MosMedData's layout has it. CT volumes lie in "
+            f"{first_few([str(path) for path in strays])}: not where MosMedData's layout has it. CT volumes lie in "
             f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX} or STUDY_mask.nii. "
             "Rename or move them."
         )
@@ -184,8 +185,3 @@ def _no_dataset(root: Path) -> str:
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
         "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
     )
-
-
-def _enumerate(paths: list[Path], limit: int = 5) -> str:
-    shown = ", ".join(map(str, paths[:limit]))
-    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"

@@ -1,4 +1,4 @@
-"""A table for machines (csv, full precision) and for readers (md, tex, html, rounded), and the slices by subset."""
+"""A table for machines (csv, full precision) and for readers (md, tex, html, rounded)."""
 
 import html
 import math
@@ -45,7 +45,7 @@ STYLE = (
 class Table:
     """A title, the data at full precision, the same rows as text with readable headers, and notes for the foot.
 
-    The first `text_columns` columns of `shown` are words, the others numbers, which stand flush right.
+    The first `text_columns` columns of `shown` are words, the others numbers, which are aligned right.
     """
 
     title: str
