@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
     from lesionbench.data.slices import load_stack
     from lesionbench.files import atomic
     from lesionbench.logs import logger
-    from lesionbench.segmentation.inference import load_run, write_prediction
+    from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
 
     folder = Path(snakemake.output[0])
     predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
@@ -21,5 +21,5 @@ with job_log(snakemake.log[0]):
         volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
         rows.append((stack.study, f"{perf_counter() - started:.4f}"))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
-    with atomic(folder / "seconds.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic(folder / SECONDS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("study", "seconds"), *rows])
