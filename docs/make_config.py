@@ -15,12 +15,12 @@ INTRODUCTION = """\
 <!-- Written by `python -m docs.make_config` from workflow/schemas/config.schema.yaml: change it there. -->
 
 An experiment is `config.yaml`, with the keys of an overlay (`--configfile`) on top. Every key has a default except
-`compare` and the entries of `models`; "–" says that there is none. Paths are relative to the folder that Snakemake runs
+`compare` and the entries of `models`; "–" stands for no default. Paths are relative to the folder that Snakemake runs
 in.
 
 The last column names the rules that run again after the key has changed. All rules that use their results follow; see
 [what runs again after a change](reruns.md) and [the rules](workflow.md). `summary`, the first page of the report, also
-tells the configuration: it is written again after any change but one of `figures` or `pathvars`.
+shows the configuration: it is written again after any change except one of `figures` or `pathvars`.
 """
 
 HEADER = "| key | what it is | values | default | runs again |\n| --- | --- | --- | --- | --- |"

@@ -55,12 +55,12 @@ wildcard_constraints:
 
 
 def growing(megabytes):
-    """Memory that a job asks for: as much again with each attempt."""
+    """Memory that a job asks for: the same amount more with each attempt."""
     return lambda wildcards, attempt: attempt * megabytes
 
 
 def planned(method):
-    """A function of wildcards: what a method of the plan says of those that its parameters are named after."""
+    """A function of wildcards: it calls a method of the plan with the wildcards that its parameters are named after."""
     names = signature(method).parameters
     return lambda wildcards: method(**{name: wildcards[name] for name in names})
 
@@ -71,7 +71,7 @@ def stacks_of(subset):
 
 
 def left_over_jobs():
-    """The numbers of SLURM jobs that may still be at work on what is due. It looks into Snakemake's own objects.
+    """The numbers of SLURM jobs that may still be making what is due, from Snakemake's internal objects.
 
     Snakemake notes the number of a job that it has submitted; the job itself deletes that note once it runs, so
     trainings leave their own.
@@ -81,7 +81,7 @@ def left_over_jobs():
         noted = {number for job in due for number in workflow.persistence.external_jobids(job)}
         trainings = [Path(job.output.run).parent for job in due if job.rule is rules.train.rule]
     except AttributeError as error:
-        print(f"This version of Snakemake does not tell which jobs are due ({error}).", file=sys.stderr)
+        print(f"This version of Snakemake does not say which jobs are due ({error}).", file=sys.stderr)
         return set()
     return noted | {claimed_by(folder) for folder in trainings} - {None}
 

@@ -90,7 +90,7 @@ def pair_studies(scans: Iterable[str | Path], masks: Iterable[str | Path]) -> li
 
 
 def is_nifti(path: str | Path) -> bool:
-    """Tell whether a file is NIfTI by its name: `.nii` or `.nii.gz`, in any case of letters."""
+    """Say by its name whether a file is NIfTI: `.nii` or `.nii.gz`, in any case of letters."""
     return bool(_NIFTI.search(Path(path).name))
 
 
@@ -139,7 +139,7 @@ def phantom_studies(root: str | Path, phantom: Phantom) -> list[Study]:
     """Return the studies that the rule `phantom` writes below `root`, sorted by name.
 
     `phantom` is the `dataset.phantom` of the config. The annotated studies are of its `category`, by default of CT-1 as
-    MosMedData's are; the others take turns through all classes.
+    MosMedData's are; the others cycle through all classes.
     """
     root = Path(root)
     count, annotated = phantom.studies, phantom.annotated

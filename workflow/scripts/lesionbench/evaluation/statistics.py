@@ -1,6 +1,6 @@
 """What a comparison of models on a few studies can and cannot show.
 
-The study is the unit. Scores come as a frame with a row a study and a column a model, averaged over seeds before,
+The study is the unit. Scores come as a frame with a row a study and a column a model, averaged over seeds first,
 with NaN where a score is undefined. Everything random is drawn from a fixed seed, so equal scores give equal results.
 """
 
@@ -25,7 +25,7 @@ PAIR_COLUMNS = [
 
 
 def fewest_studies(confidence: float = CONFIDENCE) -> int:
-    """Return the smallest number of studies from which an interval or a ranking by resampling is honest: 6 for 95 %.
+    """Return the smallest number of studies for which resampling can reach the level `confidence`: 6 for 95 %.
 
     A resample cannot leave the range of its n values, and that range holds the median with a probability of only
     1 − 2^(1−n), which has to reach `confidence`.

@@ -29,7 +29,7 @@ CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
 class Network:
     """A module from intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
 
-    stride: height and width must be multiples of so many pixels.
+    stride: height and width must be multiples of this many pixels.
     """
 
     module: nn.Module

@@ -20,7 +20,7 @@ INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
 COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that text is set alike everywhere
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that text looks the same everywhere
     "text.parse_math": False,  # labels and names of studies are text, also between two dollar signs
     "font.size": 8,
     "axes.titlesize": 8,

@@ -37,9 +37,9 @@ class Batch(NamedTuple):
 class SliceSet:
     """Slices of several studies, padded with air at the bottom and on the right to one size.
 
-    images: int16 HU (slices, height, width); masks: uint8, alike; both on `device`, or in host memory where the set is
-    not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column (slices, 2);
-    study: (slices,) index into `studies`.
+    images: int16 HU (slices, height, width); masks: uint8, same shape; both on `device`, or in host memory where the
+    set is not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column
+    (slices, 2); study: (slices,) index into `studies`.
     """
 
     images: Tensor
@@ -75,8 +75,7 @@ def load_slices(
     """
     if not stacks:
         raise UserError("No study to train on or to validate on. Give each subset of `split` one study at least.")
-    # The sizes first: each tensor is allocated once and filled in place, study by study.
-    shapes = [stack_shape(path) for path in stacks.values()]
+    shapes = [stack_shape(path) for path in stacks.values()]  # first, so that each tensor is allocated only once
     counts = [shape[0] for shape in shapes]
     size = (sum(counts), *padded_size([shape[1:] for shape in shapes], stride))
     resident = 3 * math.prod(size) <= resident_limit

@@ -93,7 +93,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _no_run(folder: Path) -> str:
-    """Say what is there in place of a run, "" where there is one."""
+    """Return what is there instead of a run, "" where there is one."""
     if (folder / RECORD).exists():
         return ""
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""How the trainings went."""
+"""Learning curves: losses and validation Dice of each training over its epochs."""
 
 from collections.abc import Iterable, Mapping
 from itertools import cycle
