@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from lesionbench.files import atomic
 
 # Okabe and Ito's palette, distinct for colour-blind readers: https://jfly.uni-koeln.de/color/
-BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#F0E442",
+BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7",
 )  # fmt: skip
 INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
 
