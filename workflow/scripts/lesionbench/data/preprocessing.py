@@ -1,6 +1,6 @@
 """How a CT becomes the intensities that a network sees: plane, Hounsfield window, scale and padding.
 
-Scripts, and the plan while Snakemake parses, import it, so it needs nothing but the standard library.
+Needs nothing but the standard library: scripts that cut slices have no PyTorch.
 """
 
 import math

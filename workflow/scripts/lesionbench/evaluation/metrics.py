@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,38 +93,33 @@ class MaskPair:
 class Metric:
     """A score of a study.
 
-    name: its column in files; header and digits: in tables; better: which way is better, None where neither is;
-    compute: its value, NaN where it is undefined. `docs/metrics.md` describes each.
+    name: its column in files; header and digits: in tables; compute: its value, NaN where it is undefined.
+    `docs/metrics.md` describes each.
     """
 
     name: str
     header: str
     digits: int
-    better: Literal["higher", "lower"] | None
     compute: Callable[[MaskPair], float]
 
 
 METRICS = (
-    Metric("dice", "Dice", 3, "higher", lambda pair: _ratio(2 * pair.both, pair.voxels + pair.predicted)),
-    Metric("precision", "Precision", 3, "higher", lambda pair: _ratio(pair.both, pair.predicted)),
-    Metric("recall", "Recall", 3, "higher", lambda pair: _ratio(pair.both, pair.voxels)),
-    Metric("hd95_mm", "HD95 (mm)", 1, "lower", lambda pair: pair.surfaces[0]),
-    Metric("surface_dice", "Surface Dice", 3, "higher", lambda pair: pair.surfaces[1]),
-    Metric("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
-    Metric("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
+    Metric("dice", "Dice", 3, lambda pair: _ratio(2 * pair.both, pair.voxels + pair.predicted)),
+    Metric("precision", "Precision", 3, lambda pair: _ratio(pair.both, pair.predicted)),
+    Metric("recall", "Recall", 3, lambda pair: _ratio(pair.both, pair.voxels)),
+    Metric("hd95_mm", "HD95 (mm)", 1, lambda pair: pair.surfaces[0]),
+    Metric("surface_dice", "Surface Dice", 3, lambda pair: pair.surfaces[1]),
+    Metric("reference_ml", "Reference (ml)", 1, lambda pair: pair.ml(pair.voxels)),
+    Metric("predicted_ml", "Predicted (ml)", 1, lambda pair: pair.ml(pair.predicted)),
     Metric(
-        "volume_difference_ml",
-        "Volume difference (ml)",
-        1,
-        "lower",
-        lambda pair: pair.ml(abs(pair.predicted - pair.voxels)),
+        "volume_difference_ml", "Volume difference (ml)", 1, lambda pair: pair.ml(abs(pair.predicted - pair.voxels))
     ),
-    Metric("lesions_reference", "Lesions", 1, None, lambda pair: pair.lesions["lesions_reference"]),
-    Metric("lesions_found", "Found", 1, "higher", lambda pair: pair.lesions["lesions_found"]),
-    Metric("lesions_missed", "Missed", 1, "lower", lambda pair: pair.lesions["lesions_missed"]),
-    Metric("lesions_false", "False", 1, "lower", lambda pair: pair.lesions["lesions_false"]),
-    Metric("false_slices", "False slices", 1, "lower", lambda pair: len(pair.false_slices)),
-    Metric("false_slices_ml", "False slices (ml)", 1, "lower", lambda pair: pair.ml(sum(pair.false_slices))),
+    Metric("lesions_reference", "Lesions", 1, lambda pair: pair.lesions["lesions_reference"]),
+    Metric("lesions_found", "Found", 1, lambda pair: pair.lesions["lesions_found"]),
+    Metric("lesions_missed", "Missed", 1, lambda pair: pair.lesions["lesions_missed"]),
+    Metric("lesions_false", "False", 1, lambda pair: pair.lesions["lesions_false"]),
+    Metric("false_slices", "False slices", 1, lambda pair: len(pair.false_slices)),
+    Metric("false_slices_ml", "False slices (ml)", 1, lambda pair: pair.ml(sum(pair.false_slices))),
 )
 
 
