@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from lesionbench.experiment.config import read_schema
+
 PAGE = Path(__file__).with_name("config.md")
-SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
 INTRODUCTION = """\
 # Configuration
@@ -41,7 +42,7 @@ def sections(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def leaves(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the path and the rule of each key that is no section of its own."""
+    """Yield the path and the rule of each key that is not a section."""
     for path, rule in sections(schema):
         for name, child in rule["properties"].items():
             if not _mapping(child, schema)[1] or "x-reruns" in child:
@@ -121,4 +122,4 @@ def _flow(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))), encoding="utf-8")
+    PAGE.write_text(page(read_schema()), encoding="utf-8")
