@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "n
 
 
 def prefer_this_checkout() -> None:
-    """Let the processes that this one starts import the library beside this file, whatever else is installed."""
+    """Make the processes that this one starts import the library beside this file, even if another is installed."""
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(SCRIPTS))]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *others])
 

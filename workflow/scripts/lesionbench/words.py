@@ -1,4 +1,4 @@
-"""Counts and lists as a sentence has them. Needs nothing, so that the workflow can use it while it is parsed."""
+"""Counts and lists as parts of sentences. Needs only the standard library: it is imported while Snakemake parses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numbers import Number
 class Verbatim(Number):
     """Text of the user's as a label of Snakemake's report.
 
-    Snakemake fills in wildcards in a label that is a string, and has no escape for braces; of a number that is neither
+    Snakemake fills in wildcards in a label that is a string, and has no escape for braces; for a number that is neither
     int nor float it takes the text as it is (`expand_report_argument` in snakemake.report).
     """
 

@@ -87,7 +87,7 @@ def limits_of_agreement(differences: ArrayLike) -> tuple[float, float, float]:
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Return p values adjusted so that all tests together err with at most the level that each is held against.
+    """Return p values adjusted so that a false claim anywhere among the tests is at most as likely as the level.
 
     NaN stays NaN and does not count as a test. Source: Holm, Scand J Stat 6:65 (1979), jstor.org/stable/4615733.
     """

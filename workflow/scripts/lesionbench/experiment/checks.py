@@ -1,4 +1,4 @@
-"""What is refused before anything runs: files that the configuration names, and that are not there or of no use.
+"""Checks before anything runs: files that the configuration names must be there and usable.
 
 Imported while Snakemake parses, so it needs nothing but the standard library. All raise UserError.
 """
