@@ -30,7 +30,7 @@ demo: setup  ## Run all of the workflow on a small synthetic data set into resul
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slurm: setup  ## Run only the tests on a SLURM of their own (as root, with Debian's slurmctld, slurmd, slurm-client, munge)
+test-slurm: setup  ## Run only the tests of SLURM, on one that they start (as root, with Debian's slurmctld, slurmd, slurm-client, munge)
 	$(BIN)/python -m pytest tests/slurm
 
 check: setup  ## Run the linters and the type checker

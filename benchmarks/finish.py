@@ -1,6 +1,6 @@
-"""Run Snakemake as its command line does, but let every job only make empty files in place of its outputs.
+"""Run Snakemake as its command line does, but let every job only make empty files instead of its outputs.
 
-What is left is a finished experiment: files in the order of their making and Snakemake's records of all jobs.
+What is left is a finished experiment: files in the order in which they are made and Snakemake's records of all jobs.
 """
 
 import sys

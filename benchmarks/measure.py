@@ -1,4 +1,4 @@
-"""What is measured, in turn and several times over, and the rows of the table that come of it."""
+"""Repeated, alternating measurements, and the rows of the table that they make."""
 
 import statistics
 import time
@@ -75,9 +75,9 @@ def timed(function: Callable[..., object], *arguments: object) -> Callable[[], f
 
 
 def alternate(contenders: Mapping[str, Callable[[], float]], repetitions: int) -> dict[str, list[float]]:
-    """Run the contenders in turn, `repetitions` times over, and return the seconds that each says it took.
+    """Run the contenders in turn, `repetitions` times, and return the seconds that each says it took.
 
-    Taking turns lets what else goes on in the machine strike all of them alike.
+    Alternating lets other load on the machine affect all of them equally.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repetitions):

@@ -1,7 +1,7 @@
 """Train a network of two numbers in this process and print the peak memory in bytes; what to train comes as JSON.
 
-A process of its own, because the peak is all that a process ever held, and because it has to import no more than the
-workflow's script does.
+A separate process, because a peak counts all that its process ever held, and because it must import no more than
+the workflow's script does.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A thousand trainings through SLURM: `python -m benchmarks.thousand`, as root, with Debian's SLURM installed.
 
 Trainings only sleep a second, so what is measured is Snakemake, its executor and SLURM itself: how fast jobs are
-submitted, how long the queue gets, and what Snakemake needs meanwhile.
+submitted, how long the queue gets, and what Snakemake needs in that time.
 """
 
 import shutil
@@ -23,11 +23,11 @@ from cluster import cluster, missing, queue
 
 MODELS, FOLDS, SEEDS, STUDIES = 20, 5, 10, 50
 AT_ONCE = (1000, 100)
-NO_GPU = ("--set-resources", "train:gpu=0")  # or the cluster's two would be all there is to wait for
+NO_GPU = ("--set-resources", "train:gpu=0")  # else only as many trainings run at once as the cluster has GPUs: two
 
 
 def submit_all(folder: Path, at_once: int) -> dict[str, float]:
-    """Run all trainings with so many jobs in the queue at once; return what was seen."""
+    """Run all trainings with `at_once` jobs in the queue at once; return what was measured."""
     command = [sys.executable, SUBMIT, "--profile", "profiles/slurm", "--jobs", str(at_once), "--until", "train"]
     command += [*NO_GPU, "--configfile", "overlay.yaml"]
     started, depth, memory, submitted = time.monotonic(), 0, 0, [0.0, 0.0]
@@ -58,7 +58,7 @@ def submit_all(folder: Path, at_once: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure each of AT_ONCE on a cluster of its own folder, and print a line for it."""
+    """Measure each of AT_ONCE on one cluster, and print a line for each result."""
     if reason := missing():
         sys.exit(reason)
     models = {f"model_{number:02d}": SETTINGS["models"]["unet_resnet34"] for number in range(MODELS)}

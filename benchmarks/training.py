@@ -38,7 +38,7 @@ def write_stacks(folder: Path, stack: SliceStack, copies: int) -> dict[str, Path
 
 
 def full_length(recipe: Recipe, device: torch.device, epochs: int) -> Recipe:
-    """Return a recipe that trains on a device for so many epochs and no less."""
+    """Return a recipe that trains on a device for exactly `epochs` epochs."""
     return replace(recipe, device=device.type, max_epochs=epochs, patience=epochs)
 
 

@@ -63,7 +63,7 @@ def see_that_nothing_changed(folder: Path) -> None:
 
 
 def demo(setting: Setting) -> Iterator[Row]:
-    """`make demo` after set-up, in a fresh checkout, and whether its models learn; once, for it takes minutes."""
+    """`make demo` after set-up, in a fresh checkout, and whether its models learn; once, because it takes minutes."""
     folder = setting.folder / "checkout"
     copy_checkout(folder)
     seconds = alternate({"demo": timed(run_demo, folder)}, 1)

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from lesionbench.experiment.config import read_schema
+
 PAGE = Path(__file__).with_name("config.md")
-SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
 INTRODUCTION = """\
 # Configuration
@@ -15,12 +16,12 @@ INTRODUCTION = """\
 <!-- Written by `python -m docs.make_config` from workflow/schemas/config.schema.yaml: change it there. -->
 
 An experiment is `config.yaml`, with the keys of an overlay (`--configfile`) on top. Every key has a default except
-`compare` and the entries of `models`; "–" says that there is none. Paths are relative to the folder that Snakemake runs
+`compare` and the entries of `models`; "–" stands for no default. Paths are relative to the folder that Snakemake runs
 in; a leading `~` and environment variables (`$VAR`) in them are filled in. An empty section means its defaults.
 
 The last column names the rules that run again after the key has changed. All rules that use their results follow; see
 [what runs again after a change](reruns.md) and [the rules](workflow.md). `summary`, the first page of the report, also
-tells the configuration: it is written again after any change but one of `figures` or `pathvars`.
+shows the configuration: it is written again after any change except one of `figures` or `pathvars`.
 """
 
 HEADER = "| key | what it is | values | default | runs again |\n| --- | --- | --- | --- | --- |"
@@ -41,7 +42,7 @@ def sections(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def leaves(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the path and the rule of each key that is no section of its own."""
+    """Yield the path and the rule of each key that is not a section."""
     for path, rule in sections(schema):
         for name, child in rule["properties"].items():
             if not _mapping(child, schema)[1] or "x-reruns" in child:
@@ -121,4 +122,4 @@ def _flow(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))), encoding="utf-8")
+    PAGE.write_text(page(read_schema()), encoding="utf-8")

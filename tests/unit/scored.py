@@ -33,9 +33,9 @@ def compared(labels=LABELS, studies=10, seeds=(0, 1), reference=REFERENCE):
     return compare_models(*score_frames(labels, studies, seeds), labels, reference, resamples=100)
 
 
-def simulate(studies, effects, rng, noise=0.03):
+def simulate(studies, effects, rng):
     """Dice of models on common studies: `effects` are added to a shared difficulty."""
     base = rng.normal(0.6, 0.1, studies)
     return pd.DataFrame(
-        {name: base + effect + rng.normal(0, noise, studies) for name, effect in zip("abcd", effects, strict=False)}
+        {name: base + effect + rng.normal(0, 0.03, studies) for name, effect in zip("abcd", effects, strict=False)}
     )

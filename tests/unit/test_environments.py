@@ -1,17 +1,33 @@
+import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from lesionbench.experiment import digest
+from lesionbench.report.catalogue import FIGURES
+
 ENVS = Path(__file__).parents[2] / "envs"
+RULES = digest.SCRIPTS.parent / "rules"
 PIP_NAMES = {
     "pytorch": "torch",
     "matplotlib-base": "matplotlib",
     "seaborn-base": "seaborn",
     "huggingface_hub": "huggingface-hub",
 }
+# Conda's name of what is imported, where it is another one.
+CONDA_NAMES = {
+    "matplotlib": "matplotlib-base",
+    "seaborn": "seaborn-base",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "torch": "pytorch",
+    "yaml": "pyyaml",
+}
+# What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision.
+INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision"}}
 
 
 def locked():
@@ -24,10 +40,58 @@ def locked():
     }
 
 
+def dependencies(path):
+    """Versions by name of a conda environment."""
+    return dict(line.split("=") for line in yaml.safe_load(path.read_text())["dependencies"])
+
+
+def scripts_of(environment):
+    """The modules that the rules with an environment start from: scripts, and the figures that `plot` finds by name."""
+    pattern = r"conda:\s+\S+/(\w+)\.yaml\"(?:(?!^rule|^    rule).)*?script:\s+\S+/(\w+)\.py"
+    text = "\n".join(path.read_text() for path in RULES.glob("*.smk"))
+    scripts = [script for name, script in re.findall(pattern, text, re.DOTALL | re.MULTILINE) if name == environment]
+    modules = [digest._Module(digest.SCRIPTS / f"{script}.py", digest.SCRIPTS) for script in scripts]
+    if "plot" in scripts:
+        modules += [digest._find_further(name)[0] for figure in FIGURES.values() for name in figure.code]
+    return modules
+
+
+def third_party(modules):
+    """The packages that modules import, and the library's modules that they import; not those for types alone."""
+    todo, seen, found = list(modules), set(), set()
+    while todo:
+        module = todo.pop()
+        if module in seen or not module.path.is_file():
+            continue
+        seen.add(module)
+        body = ast.parse(module.path.read_text()).body
+        for_types = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        for name in digest._imports(module, [node for node in body if node not in for_types])[1]:
+            parts = name.split(".")
+            if parts[0] == digest.PACKAGE:
+                inner = [module.find(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
+                todo += [part for part in inner if part]
+            else:
+                found.add(parts[0])
+    return found - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("environment", sorted(INDIRECT))
+def test_a_conda_environment_holds_what_the_scripts_of_its_rules_import_and_no_more(environment):
+    needed = {CONDA_NAMES.get(name, name) for name in third_party(scripts_of(environment))}
+    assert dependencies(ENVS / f"{environment}.yaml").keys() == {"python", *needed, *INDIRECT[environment]}
+
+
+def test_each_script_has_an_environment():
+    assert {path.stem for path in ENVS.glob("*.yaml")} == INDIRECT.keys()
+    started = {module.path for environment in INDIRECT for module in scripts_of(environment)}
+    assert started >= set(digest.SCRIPTS.glob("*.py"))
+
+
 @pytest.mark.parametrize("path", sorted(ENVS.glob("*.yaml")), ids=lambda path: path.name)
 def test_conda_pins_what_the_lock_pins(path):
     versions = locked()
-    pins = dict(line.split("=") for line in yaml.safe_load(path.read_text())["dependencies"])
+    pins = dependencies(path)
     assert pins.pop("python") == "3.11"
     for name, version in pins.items():
         assert version == versions[PIP_NAMES.get(name, name)], name

@@ -21,8 +21,8 @@ def run(tmp_path, body):
     ("body", "shown", "traceback"),
     [
         (
-            "from lesionbench.errors import UserError; raise UserError('study_0001: mend it')",
-            "study_0001: mend it",
+            "from lesionbench.errors import UserError; raise UserError('study_0001: correct it')",
+            "study_0001: correct it",
             False,
         ),
         ("import no_such_module", "No module named 'no_such_module'", True),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from snakemake.report import expand_labels
 
-from lesionbench.words import Verbatim, counted, listed
+from lesionbench.words import Verbatim, counted, first_few, listed
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ def test_a_noun_agrees_with_its_number(number, noun, text):
 
 def test_lists_end_with_and():
     assert [listed(list("abc")[:length]) for length in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_an_ellipsis_stands_for_what_is_left_out():
+    assert [first_few(list("abcd")[:length], 3) for length in (0, 3, 4)] == ["", "a, b, c", "a, b, c, …"]
 
 
 def test_a_label_of_the_report_keeps_its_braces():

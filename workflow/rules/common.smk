@@ -26,9 +26,9 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
-from lesionbench.environment import prefer_this_checkout, prefer_this_python
+from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
-from lesionbench.experiment.digest import SCRIPTS, code_digest
+from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars
@@ -58,7 +58,7 @@ wildcard_constraints:
 
 
 def growing(megabytes):
-    """Memory that a job asks for: as much again with each attempt."""
+    """Memory that a job asks for: the same amount more with each attempt."""
     return lambda wildcards, attempt: attempt * megabytes
 
 
@@ -68,7 +68,7 @@ def stacks_of(subset):
 
 
 def left_over_jobs():
-    """The numbers of SLURM jobs that may still be at work on what is due. It looks into Snakemake's own objects.
+    """The numbers of SLURM jobs that may still be making what is due, from Snakemake's internal objects.
 
     Snakemake notes the number of a job that it has submitted; the job itself deletes that note once it runs, so
     trainings leave their own.
@@ -78,7 +78,7 @@ def left_over_jobs():
         noted = {number for job in due for number in workflow.persistence.external_jobids(job)}
         trainings = [Path(job.output.run).parent for job in due if job.rule is rules.train.rule]
     except AttributeError as error:
-        print(f"This version of Snakemake does not tell which jobs are due ({error}).", file=sys.stderr)
+        print(f"This version of Snakemake does not say which jobs are due ({error}).", file=sys.stderr)
         return set()
     return noted | {claimed_by(folder) for folder in trainings} - {None}
 

@@ -1,4 +1,4 @@
-"""Tell what each trained model costs."""
+"""Compute what each trained model costs."""
 
 from lesionbench.logs import job_log
 

@@ -11,7 +11,7 @@ with job_log(snakemake.log[0]):
     from lesionbench.data.frames import write_frame
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
-    from lesionbench.segmentation.inference import load_run, write_prediction
+    from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
 
     folder = Path(snakemake.output[0])
     predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
@@ -22,4 +22,4 @@ with job_log(snakemake.log[0]):
         volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
         rows.append((stack.study, round(perf_counter() - started, 4)))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
-    write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / "seconds.csv")
+    write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / SECONDS)

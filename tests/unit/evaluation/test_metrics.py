@@ -289,6 +289,6 @@ def test_all_unusable_predictions_are_told_at_once(tmp_path):
         evaluate(dict(zip(studies, references, strict=True)), tmp_path / "predictions", "axial", SCORING)
     problems = str(caught.value).splitlines()
     assert len(problems) == 4
-    told = zip(problems, ("missing", "reference and prediction lie", "1 mm apart", "labels"), strict=True)
-    for (problem, what), study in itertools.zip_longest(told, studies[1:]):
+    expected = zip(problems, ("missing", "reference and prediction lie", "1 mm apart", "labels"), strict=True)
+    for (problem, what), study in itertools.zip_longest(expected, studies[1:]):
         assert study in problem and what in problem

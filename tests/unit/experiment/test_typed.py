@@ -20,7 +20,6 @@ def read(config):
         ({"preprocessing": {"hu_window": ["-1000", 400.0]}}, {"preprocessing": {"hu_window": [-1000, 400]}}),
         ({"preprocessing": {"hu_scale": 1000.0}}, {"preprocessing": {"hu_scale": 1000}}),
         ({"dataset": {"phantom": "null"}}, {"dataset": {"phantom": None}}),
-        ({"reference_results": ""}, {"reference_results": None}),
         (
             {"figures": {"slices": [{"study": "1", "slice": "20"}]}},
             {"figures": {"slices": [{"study": "1", "slice": 20}]}},

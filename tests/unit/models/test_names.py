@@ -17,7 +17,7 @@ MISSPELT = {"models": {"small": {"architecture": "Unet", "encoder": "resnet43"}}
 USUAL = {"architecture": "Unet", "encoder": "resnet18"}
 
 
-def told(**entry):
+def complaints(**entry):
     """The messages about a model's entry."""
     return "\n\n".join(unknown_names(ModelEntry.of({**USUAL, **entry}), listed_names()))
 
@@ -55,7 +55,7 @@ def test_the_list_is_part_of_the_package():
     ],
 )
 def test_known_names_pass(entry):
-    assert told(**entry) == ""
+    assert complaints(**entry) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_known_names_pass(entry):
 )
 def test_an_unknown_name_is_told_with_the_right_line(entry, said):
     for text in said:
-        assert text in told(**entry)
+        assert text in complaints(**entry)
 
 
 def test_all_unknown_names_are_told_at_once():

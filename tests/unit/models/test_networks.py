@@ -120,7 +120,7 @@ def test_the_classifier_in_a_file_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda state: state.pop("layer1.0.conv1.weight"), r"1 missing \(layer1.0.conv1.weight\)"),
         (lambda state: state.update(extra=torch.zeros(1)), r"1 unknown \(extra\)"),
@@ -128,11 +128,11 @@ def test_the_classifier_in_a_file_is_left_out(tmp_path):
         (lambda state: state.update({f"more.{i}": torch.zeros(1) for i in range(4)}), r"more.0, more.1, more.2, …\)"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(change, told, tmp_path):
+def test_weights_that_do_not_fit_are_refused(change, message, tmp_path):
     state = get_encoder("resnet18", weights=None).state_dict()
     change(state)
     save_file(state, tmp_path / "odd.safetensors")
-    with pytest.raises(UserError, match=rf"odd\.safetensors does not fit encoder resnet18: .*{told}"):
+    with pytest.raises(UserError, match=rf"odd\.safetensors does not fit encoder resnet18: .*{message}"):
         build(SMALL, tmp_path / "odd.safetensors")
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "message"),
     [
         ({"architecture": "UNet", "encoder": "resnet18"}, "UNet is unknown.*classic-unet, Unet, UnetPlusPlus"),
         (SMALL | {"encoder": "resnet43"}, "encoder: resnet43 is unknown. Did you mean.*resnet34"),
@@ -167,8 +167,8 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
         ({"architecture": CLASSIC_UNET, "options": {"width": 0}}, "would hold no weights.*Correct .*`options`"),
     ],
 )
-def test_a_wrong_entry_is_refused(model, told):
-    with pytest.raises(UserError, match=told):
+def test_a_wrong_entry_is_refused(model, message):
+    with pytest.raises(UserError, match=message):
         build(model)
 
 

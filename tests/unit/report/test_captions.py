@@ -13,9 +13,9 @@ from scored import LABELS
 def captions():
     params = SimpleNamespace(
         studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
-        resamples=10000, plane="coronal", paper=True, slices="auto", caption="Dice of 10 test studies.",
+        resamples=10000, plane="coronal", paper=True, reference=[], slices="auto", caption="Dice of 10 test studies.",
     )  # fmt: skip
-    return SimpleNamespace(params=params, input=SimpleNamespace(), config={}, wildcards=SimpleNamespace())
+    return SimpleNamespace(params=params)
 
 
 def test_captions_render(repository):

@@ -44,7 +44,7 @@ def test_undefined_scores_are_counted():
     assert tables["comparison"].shown["Undefined"].tolist() == ["1", "1"]
     assert tables["comparison"].data["studies"].tolist() == [9, 9]
     assert tables["per_study"].shown.iloc[2].tolist() == ["study_0002", "–", "–"]
-    assert tables["metrics"].shown["HD95 (mm)"].tolist() == ["20.0 (1)", "20.0 (1)"]
+    assert tables["metrics"].shown["HD95 (mm) ↓"].tolist() == ["20.0 (1)", "20.0 (1)"]
     assert tables["pairwise"].data["studies"].tolist() == [9]
 
 

@@ -67,7 +67,7 @@ def test_a_training_waits_until_a_dead_one_frees_its_gpu(start_training):
     assert held(pipe) == 0
 
 
-def test_the_wait_is_told(start_training, tmp_path, caplog, monkeypatch):
+def test_a_wait_is_logged(start_training, tmp_path, caplog, monkeypatch):
     process, pipe = start_training(GPUS[:2])
     _, other_pipe = start_training(GPUS[:2])
     assert {held(pipe), held(other_pipe)} == {0, 1}

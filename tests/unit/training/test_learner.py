@@ -92,6 +92,6 @@ def test_training_slices_go_first_where_not_all_fit(data):
 def test_the_record_is_told_the_studies_and_the_network(data):
     learner = learner_of(data)
     end_epoch(learner, 0.5)
-    told = learner.describe()
-    assert told["studies"] == {"train": ("study_0001",), "validation": ("study_0002",)}
-    assert told["parameters"] == learner.network.parameters and told["precision"] == "float32"
+    described = learner.describe()
+    assert described["studies"] == {"train": ("study_0001",), "validation": ("study_0002",)}
+    assert described["parameters"] == learner.network.parameters and described["precision"] == "float32"

@@ -32,10 +32,10 @@ def stacks(tmp_path_factory):
     return [write_stack(folder, seed) for seed in range(4)]
 
 
-def run(stacks, folder, seed=0, encoder_weights=None, **changes):
+def run(stacks, folder, seed=0, **changes):
     data = FoldData(by_study(stacks[:3]), by_study(stacks[3:]), PREPROCESSING)
     recipe = replace(RECIPE, **changes)
-    train(MODEL, recipe, data, folder, seed, encoder_weights=encoder_weights, code="abc", threads=1)
+    train(MODEL, recipe, data, folder, seed, code="abc", threads=1)
     return folder
 
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # what cannot be read is a UserError already
         reason = f"{options.mask} cannot be written ({error.strerror}: {error.filename})"
-        print(f"lesionbench: {reason}. Choose a folder where you may write, with room.", file=sys.stderr)
+        print(f"lesionbench: {reason}. Choose a folder where you may write and that has room.", file=sys.stderr)
         return 1
     return 0
 

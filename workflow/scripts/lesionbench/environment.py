@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "n
 
 
 def prefer_this_checkout() -> None:
-    """Let the processes that this one starts import the library beside this file, whatever else is installed."""
+    """Make the processes that this one starts import the library beside this file, even if another is installed."""
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(SCRIPTS))]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *others])
 
@@ -48,7 +48,7 @@ def environment() -> dict[str, object]:
     return {
         PACKAGE: __version__,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "git_commit": git_commit(),
         "platform": platform.platform(),
         "host": platform.node(),
@@ -71,7 +71,8 @@ def git_commit() -> str | None:
         return None
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of a package without importing it, None where it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -18,7 +18,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffixes of `path` (`.nii.gz` stays `.nii.gz`), because writers choose their format by
     them. After an exception the temporary file is removed and `path` is as it was; where it came because the disk is
-    full or a quota spent, it is a UserError, whatever the writer made of that.
+    full or a quota spent, it is a UserError, whatever exception the writer raised.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,20 +39,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def _lack_of_room(error: Exception, temporary: Path) -> str:
-    """Return how the system puts it where `error` came from a lack of room, else an empty string.
+    """Return the system's message where `error` came from a lack of room, else an empty string.
 
-    Writers that report a short write in words of their own, as PyTorch does, are found out by writing a little more.
+    Some writers, such as PyTorch, report a short write without the system's message: writing a little more shows it.
     """
-    told = [number for number in _NO_ROOM if os.strerror(number) in str(error)]
-    if not told:
+    codes = [number for number in _NO_ROOM if os.strerror(number) in str(error)]
+    if not codes:
         try:
             with temporary.open("ab") as file:
                 file.write(bytes(2**20))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as probe:
-            told = [probe.errno] if probe.errno in _NO_ROOM else []
-    return os.strerror(told[0]) if told else ""
+            codes = [probe.errno] if probe.errno in _NO_ROOM else []
+    return os.strerror(codes[0]) if codes else ""
 
 
 def sha256(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""Counts and lists as a sentence has them. Needs nothing, so that the workflow can use it while it is parsed."""
+"""Counts and lists as parts of sentences. Needs only the standard library: it is imported while Snakemake parses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numbers import Number
 class Verbatim(Number):
     """Text of the user's as a label of Snakemake's report.
 
-    Snakemake fills in wildcards in a label that is a string, and has no escape for braces; of a number that is neither
+    Snakemake fills in wildcards in a label that is a string, and has no escape for braces; for a number that is neither
     int nor float it takes the text as it is (`expand_report_argument` in snakemake.report).
     """
 
@@ -23,6 +23,11 @@ def counted(number: int, noun: str) -> str:
     """Return "1 study", "2 studies", "1,110 studies": a number with its noun, given as the singular."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def first_few(items: Sequence[str], count: int = 5) -> str:
+    """Return "a, b, c": the first `count` items, with an ellipsis where there are more."""
+    return ", ".join([*items[:count], *(["…"] if len(items) > count else [])])
 
 
 def listed(items: Sequence[str]) -> str:

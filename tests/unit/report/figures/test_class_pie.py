@@ -1,4 +1,4 @@
-"""The pie tells every class with its share, and no label covers another."""
+"""The pie names every class with its share, and no label covers another."""
 
 import itertools
 

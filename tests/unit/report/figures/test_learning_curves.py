@@ -1,4 +1,4 @@
-"""The curves of every training, each measure in a panel of its own, and the epoch whose weights are kept."""
+"""The curves of every training, each measure in a separate panel, and the epoch whose weights are kept."""
 
 import itertools
 

@@ -83,7 +83,7 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     """Return category, studies, annotated and paper_studies, a row a category.
 
     `studies` is the inventory. What the registry lists counts as well, so that the classes are those of the whole data
-    set where only a part of it is at hand. A last row "unknown" is there if a study has no category.
+    set where only a part of it is there. A last row "unknown" is there if a study has no category.
     """
     listed = studies if registry is None else pd.concat([registry, studies])
     listed = listed.drop_duplicates("study").fillna({"category": "unknown"})

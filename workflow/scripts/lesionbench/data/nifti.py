@@ -1,4 +1,4 @@
-"""NIfTI files in and out: read whole and checked, or refused with what is wrong; written whole or not at all."""
+"""Reading and writing NIfTI: files are checked and read whole, or refused with the reason; none is written in part."""
 
 import logging
 import math
@@ -19,12 +19,12 @@ from lesionbench.data.studies import is_nifti
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.words import counted
+from lesionbench.words import counted, first_few
 
 logger = logging.getLogger(__name__)
 
 _UNREADABLE = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, OverflowError)
-# Deflate, and so gzip, makes at most 1032 bytes of one (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
+# Deflate, and so gzip, unpacks a byte to at most 1032 (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
 _DEFLATE_RATIO = 1032
 _LARGEST = float(np.finfo(np.float32).max)
 _EXPECTED = "A NIfTI file is expected (.nii.gz or .nii)."
@@ -62,7 +62,7 @@ def read_mask(path: str | Path) -> Volume:
     """
     labels, affine = _read(path)
     if labels.dtype.kind == "f":
-        # A writer that scales 0…1 to 0…255 leaves ones that are off by the rounding of its slope.
+        # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
         nearest = np.rint(labels)
         labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
     lesion = labels == 1
@@ -72,7 +72,7 @@ def read_mask(path: str | Path) -> Volume:
     if set(found.tolist()) <= {0, 255}:
         logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
         return Volume((labels == 255).view(np.uint8), affine)
-    some = ", ".join(f"{label:g}" for label in found[:6]) + (", …" if found.size > 6 else "")
+    some = first_few([f"{label:g}" for label in found[:7]], 6)
     raise UserError(f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {some}. Make it binary.")
 
 
@@ -134,7 +134,7 @@ def _check_file(path: str | Path) -> None:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Tell by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
+    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
     if path.suffix.lower() in (".dcm", ".dicom"):
         return path.is_file()
     try:
@@ -173,10 +173,10 @@ def _check_size(path: str | Path, image: nib.Nifti1Pair) -> None:
 
 
 def _holds(file: Path, claimed: int) -> bool:
-    """Tell whether a file, unpacked, holds as many bytes; of a gzip file its last bytes tell, where they are right.
+    """Say whether a file, unpacked, holds at least `claimed` bytes.
 
-    They are the unpacked size modulo 2³² (RFC 1952, section 2.3.1). Where they do not fit (a file of several parts,
-    with bytes to spare, truncated) it is unpacked and counted, at most up to what is claimed, and kept nowhere.
+    The last four bytes of a gzip file are its unpacked size modulo 2³² (RFC 1952, section 2.3.1). Where they do not
+    match (several parts, trailing bytes, truncated) the file is unpacked and counted, up to `claimed`, and not kept.
     """
     size, suffix = file.stat().st_size, file.suffix.lower()
     if suffix not in ImageOpener.compress_ext_map:
@@ -220,7 +220,7 @@ def _voxels(voxels: ArrayProxy) -> np.ndarray:
         return np.asarray(voxels)
     with ImageOpener(voxels.file_like) as file:
         spec = (voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter)
-        # Else nibabel, which does not see through its own opener here, would map the packed bytes.
+        # Without `mmap=False` nibabel would map the packed bytes: it does not recognise its own opener here.
         data = np.asarray(ArrayProxy(file, spec, mmap=False))
         while file.read(2**20):
             pass

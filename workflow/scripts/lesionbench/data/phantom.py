@@ -96,7 +96,7 @@ def synthesise(name: str, category: str, phantom: Phantom) -> tuple[Volume, np.n
 
 
 def _make_grid(rng: np.random.Generator, size: int, slices: int) -> _Grid:
-    """Return the grid of a body that is of its own size and lies a little off the middle and turned."""
+    """Return the grid of a body of random size, a little off the middle and turned."""
     pixel = FIELD_OF_VIEW / size
     position = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(pixel)
     scale = rng.uniform(0.92, 1.03)
@@ -113,7 +113,7 @@ def _make_grid(rng: np.random.Generator, size: int, slices: int) -> _Grid:
 
 
 def _draw_thorax(rng: np.random.Generator, grid: _Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return intensities without noise, the lungs (bool), and the depth: 0 amid the chest, 1 at the pleura."""
+    """Return intensities without noise, the lungs (bool), and the depth: 0 inside the chest, 1 at the pleura."""
     x, y, h = grid.x, grid.y, grid.height
     wobble = 1 + 0.025 * _smooth_field(rng, grid.axes, 60)
     chest = np.sqrt(np.clip(1 - (np.maximum(h - 0.35, 0) / 0.61) ** 2.5, 1e-4, 1))  # narrows to the apex

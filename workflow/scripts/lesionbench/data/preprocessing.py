@@ -1,6 +1,6 @@
 """How a CT becomes the intensities that a network sees: plane, Hounsfield window, scale and padding.
 
-Scripts, and the plan while Snakemake parses, import it, so it needs nothing but the standard library.
+Needs nothing but the standard library: scripts that cut slices have no PyTorch.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-INT16 = (-32768, 32767)
+INT16_MIN = -32768
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Preprocessing:
     @property
     def air(self) -> int:
         """HU of the padding: the lower edge of the window, within int16 as the slices are."""
-        return max(round(self.hu_window[0]), INT16[0])
+        return max(round(self.hu_window[0]), INT16_MIN)
 
     @property
     def window(self) -> tuple[float, float]:

@@ -41,8 +41,8 @@ class Split:
 def make_folds(studies: Sequence[str], split: Split) -> list[Fold]:
     """Return the folds of the protocol: one for a holdout, `folds` for a cross-validation, or those of the user's file.
 
-    `studies` are the annotated studies' names. The studies are put in the order
-    of a hash of seed and name, which is the same on every machine and does not depend on the order given.
+    `studies` are the annotated studies' names. They are put in the order of a hash of seed and name, which is the same
+    on every machine and does not depend on the order given.
 
     A holdout of 50 studies by 7 : 1 : 2 has 35, 5 and 10 (paper, section 3.2). In a cross-validation every study is
     tested once; the studies that follow a fold's test studies in the order are its validation part, in the proportion

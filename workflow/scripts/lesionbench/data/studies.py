@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
+from lesionbench.words import first_few
 
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
 SUFFIX = ".nii.gz"
@@ -60,7 +61,7 @@ def find_studies(root: str | Path) -> list[Study]:
     strays += [path for path in masks if not _MASK.search(file_stem(path))]
     if strays:
         raise UserError(
-            f"{_enumerate(strays)}: not where MosMedData's layout has it. CT volumes lie in "
+            f"{first_few([str(path) for path in strays])}: not where MosMedData's layout has it. CT volumes lie in "
             f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX} or STUDY_mask.nii. "
             "Rename or move them."
         )
@@ -92,7 +93,7 @@ def pair_studies(scans: Iterable[str | Path], masks: Iterable[str | Path]) -> li
 
 
 def is_nifti(path: str | Path) -> bool:
-    """Tell whether a file is NIfTI by its name: `.nii` or `.nii.gz`, in any case of letters."""
+    """Say by its name whether a file is NIfTI: `.nii` or `.nii.gz`, in any case of letters."""
     return bool(_NIFTI.search(Path(path).name))
 
 
@@ -145,7 +146,7 @@ def phantom_studies(root: str | Path, phantom: Phantom) -> list[Study]:
     """Return the studies that the rule `phantom` writes below `root`, sorted by name.
 
     `phantom` is the `dataset.phantom` of the config. The annotated studies are of its `category`, by default of CT-1 as
-    MosMedData's are; the others take turns through all classes.
+    MosMedData's are; the others cycle through all classes.
     """
     root = Path(root)
     count, annotated = phantom.studies, phantom.annotated
@@ -191,8 +192,3 @@ def _no_dataset(root: Path) -> str:
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
         "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
     )
-
-
-def _enumerate(paths: list[Path], limit: int = 5) -> str:
-    shown = ", ".join(map(str, paths[:limit]))
-    return shown if len(paths) <= limit else f"{shown} and {len(paths) - limit} more"

@@ -1,4 +1,4 @@
-"""Volumes and their grids, and the way between a source grid and slices of an anatomical plane.
+"""Volumes and their grids: from a source grid to slices of an anatomical plane, and back.
 
 World coordinates are those of NIfTI: millimetres along Right, Anterior, Superior. A plane is found from the affine,
 never from the order of the array's axes; an oblique grid is cut along its own axes, the ones closest to the plane.
@@ -108,7 +108,7 @@ def match_grid(
 
 def _reordered(volume: Volume, affine: np.ndarray) -> Volume:
     """Return a volume with its axes in the order and direction of another grid's; the same object if they are so."""
-    # From voxel to voxel and not by way of the body's axes, between which an oblique grid may lie halfway.
+    # From voxel to voxel and not through the body's axes: an oblique grid may lie halfway between two of them.
     orientation = io_orientation(np.linalg.inv(affine) @ volume.affine)
     if (orientation == [[0, 1], [1, 1], [2, 1]]).all():
         return volume

@@ -1,4 +1,4 @@
-"""What the scores of an experiment say of its models: everything that tables, figures, words and the summary show."""
+"""The comparison of the models by their scores: everything that tables, figures, conclusions and the summary show."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ def compare_models(
 
 
 def _describe_dice(scores: pd.Series, interval: np.ndarray, mean: float, maximum: float) -> dict[str, float]:
-    """Return what the table of models says of a model's Dice, beside the mean and maximum of the reference results."""
+    """Return a model's Dice for the table of models, beside the mean and maximum of the reference results."""
     return {
         "mean_dice": scores.mean(),
         "max_dice": scores.max(),
@@ -104,8 +104,7 @@ def read_comparison(path: str | Path) -> Comparison:
         return Comparison(**content | frames)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path}: cannot be read as a comparison ({error}). Delete it and run the workflow again, which rebuilds "
-            "it."
+            f"{path}: cannot be read as a comparison ({error}). Delete it and run the workflow again, which makes it."
         ) from error
 
 

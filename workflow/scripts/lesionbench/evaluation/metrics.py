@@ -1,7 +1,7 @@
 """How well a predicted lesion mask agrees with the reference, per study and per slice.
 
 What is undefined is NaN, never 0 or 1: Dice where both masks are empty, precision where nothing is predicted, recall
-where there is no lesion, surface metrics where either mask is empty. Lesions that are missed altogether have Dice 0.
+where there is no lesion, surface metrics where either mask is empty. A study whose lesions are all missed has Dice 0.
 Definitions follow Maier-Hein et al., Metrics reloaded, https://doi.org/10.1038/s41592-023-02151-z.
 """
 
@@ -85,7 +85,7 @@ class MaskPair:
         return [row["predicted_voxels"] for row in rows]
 
     def ml(self, voxels: float) -> float:
-        """Return the volume of so many voxels in millilitres."""
+        """Return the volume of a number of voxels in millilitres."""
         return voxels * self.reference.voxel_ml
 
 
@@ -93,7 +93,7 @@ class MaskPair:
 class Metric:
     """A score of a study.
 
-    name: its column in files; header and digits: in tables; better: which way is better, None where neither is;
+    name: its column in files; header and digits: in tables; better: the direction that is, None where neither is;
     compute: its value, NaN where it is undefined. `docs/metrics.md` describes each.
     """
 
@@ -175,7 +175,7 @@ def surface_scores(
     surfaces = [_surface_points(mask, spacing) for mask in (reference, prediction)]
     there, back = (KDTree(other).query(surface)[0] for surface, other in (surfaces, surfaces[::-1]))
     hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
-    # The distance between two voxels, as a root, is off in its last digits: 3 mm must be within 3 mm.
+    # A distance is a root, whose last digits are rounded: 3 mm must be within 3 mm.
     return float(hd95), float(np.mean(np.concatenate([there, back]) <= tolerance * (1 + 1e-9)))
 
 

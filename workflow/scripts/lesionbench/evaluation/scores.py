@@ -41,9 +41,9 @@ def scores_by_study(scores: pd.DataFrame, models: Sequence[str], metric: str = "
     return wide.reindex(columns=list(models)).rename_axis(columns=None)
 
 
-def spread_over_seeds(scores: pd.DataFrame, models: Sequence[str], metric: str = "dice") -> pd.Series:
-    """Return the standard deviation, over seeds, of each model's mean over studies; NaN for a single seed."""
-    means = scores.groupby(["model", "seed"])[metric].mean()
+def spread_over_seeds(scores: pd.DataFrame, models: Sequence[str]) -> pd.Series:
+    """Return the standard deviation, over seeds, of each model's mean Dice over studies; NaN for a single seed."""
+    means = scores.groupby(["model", "seed"])["dice"].mean()
     return means.groupby("model").std().reindex(list(models))
 
 

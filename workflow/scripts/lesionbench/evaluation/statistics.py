@@ -1,6 +1,6 @@
 """What a comparison of models on a few studies can and cannot show.
 
-The study is the unit. Scores come as a frame with a row a study and a column a model, averaged over seeds beforehand,
+The study is the unit. Scores come as a frame with a row a study and a column a model, averaged over seeds first,
 with NaN where a score is undefined. Everything random is drawn from a fixed seed, so equal scores give equal results.
 """
 
@@ -25,7 +25,7 @@ PAIR_COLUMNS = [
 
 
 def fewest_studies(confidence: float = CONFIDENCE) -> int:
-    """Return the smallest number of studies from which an interval or a ranking by resampling is honest: 6 for 95 %.
+    """Return the smallest number of studies for which resampling can reach the level `confidence`: 6 for 95 %.
 
     A resample cannot leave the range of its n values, and that range holds the median with a probability of only
     1 − 2^(1−n), which has to reach `confidence`.
@@ -33,8 +33,8 @@ def fewest_studies(confidence: float = CONFIDENCE) -> int:
     return math.ceil(1 - math.log2(1 - confidence))
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, resamples: int = RESAMPLES) -> np.ndarray:
-    """Return (low, high) of the bias-corrected and accelerated (BCa) bootstrap interval of the mean of `values`.
+def mean_interval(values: ArrayLike, resamples: int = RESAMPLES) -> np.ndarray:
+    """Return (low, high) of the bias-corrected and accelerated (BCa) 95 % bootstrap interval of the mean of `values`.
 
     NaN values are left out; equal values give an interval of no width. Both ends are NaN for fewer values than
     `fewest_studies`. From ten values drawn from a normal distribution the nominal 95 % interval covers the mean in
@@ -43,7 +43,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, resamples: 
     Source: Efron, J Am Stat Assoc 82:171 (1987), doi:10.1080/01621459.1987.10478410.
     """
     sample = _defined(values)
-    if sample.size < fewest_studies(confidence):
+    if sample.size < fewest_studies():
         return np.full(2, np.nan)
     if np.ptp(sample) == 0:
         return np.full(2, sample[0])
@@ -51,7 +51,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, resamples: 
         (sample,),
         np.mean,
         n_resamples=resamples,
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="BCa",
         rng=np.random.default_rng(SEED),
     )
@@ -87,7 +87,7 @@ def limits_of_agreement(differences: ArrayLike) -> tuple[float, float, float]:
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Return p values adjusted so that all tests together err with at most the level that each is held against.
+    """Return p values adjusted so that a false claim anywhere among the tests is at most as likely as the level.
 
     NaN stays NaN and does not count as a test. Source: Holm, Scand J Stat 6:65 (1979), jstor.org/stable/4615733.
     """
@@ -115,14 +115,14 @@ def smallest_detectable(differences: ArrayLike, alpha: float = ALPHA, power: flo
     return float(special.nctdtrinc(freedom, 1 - power, critical) * sample.std(ddof=1) / math.sqrt(sample.size))
 
 
-def compare_pairs(scores: pd.DataFrame, alpha: float = ALPHA, resamples: int = RESAMPLES) -> pd.DataFrame:
+def compare_pairs(scores: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return a row for each pair of models, with the columns PAIR_COLUMNS.
 
     `difference` is the mean of first − second over the studies where both are defined, `low` and `high` its interval
     (`mean_interval`; for this pair alone), `p_holm` is corrected for all pairs of the table, `wins` counts the studies
     in which the first scores higher. `detectable` is the smallest difference that would have been found at the level
-    `alpha` over the number of pairs, the strictest that Holm's correction asks for. `different` is true where
-    `p_holm` is below `alpha` and the interval leaves out zero.
+    ALPHA over the number of pairs, the strictest that Holm's correction asks for. `different` is true where
+    `p_holm` is below ALPHA and the interval leaves out zero.
     """
     pairs = list(combinations(scores.columns, 2))
     rows = []
@@ -141,21 +141,21 @@ def compare_pairs(scores: pd.DataFrame, alpha: float = ALPHA, resamples: int = R
                 "wins": int((signs > 0).sum()),
                 "ties": int((signs == 0).sum()),
                 "losses": int((signs < 0).sum()),
-                "detectable": smallest_detectable(differences, alpha / len(pairs)),
+                "detectable": smallest_detectable(differences, ALPHA / len(pairs)),
             }
         )
     table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
     table["p_holm"] = holm(table["p"].astype(float))
-    table["different"] = (table["p_holm"] < alpha) & ((table["low"] > 0) | (table["high"] < 0))
+    table["different"] = (table["p_holm"] < ALPHA) & ((table["low"] > 0) | (table["high"] < 0))
     return table
 
 
 def rank_distribution(scores: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return how often each model (row) takes each rank 1…k (column) when the studies are drawn again with replacement.
 
-    Models are ranked by their mean over the studies that all of them have a score for; equal means share their ranks
-    by lot. Rows and columns sum to 1; with fewer common studies than `fewest_studies` all is NaN. The first column is
-    each model's chance to come first in another sample of studies like these.
+    Models are ranked by their mean over the studies that all of them have a score for; the order of equal
+    means is random. Rows and columns sum to 1; with fewer common studies than `fewest_studies` all is NaN. The first
+    column is each model's chance to come first in another sample of studies like these.
 
     Source: Wiesenfarth et al., Sci Rep 11:2369 (2021), doi:10.1038/s41598-021-82017-6.
     """
@@ -172,12 +172,12 @@ def rank_distribution(scores: pd.DataFrame, resamples: int = RESAMPLES) -> pd.Da
     return pd.DataFrame(np.transpose(shares), index=scores.columns, columns=ranks)
 
 
-def studies_needed(pairs: int, alpha: float = ALPHA) -> int:
-    """Return the smallest number of studies in which the signed-rank test can reach `alpha` after Holm's correction.
+def studies_needed(pairs: int) -> int:
+    """Return the smallest number of studies in which the signed-rank test can reach ALPHA after Holm's correction.
 
     Its smallest two-sided p is 2^(1−n), which Holm multiplies by the number of pairs.
     """
-    return math.floor(1 + math.log2(pairs / alpha)) + 1
+    return math.floor(1 + math.log2(pairs / ALPHA)) + 1
 
 
 def _defined(values: ArrayLike) -> np.ndarray:

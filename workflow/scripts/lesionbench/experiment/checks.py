@@ -1,4 +1,4 @@
-"""What is refused before anything runs: files that the configuration names, and that are not there or of no use.
+"""Checks before anything runs: files that the configuration names must be there and usable.
 
 Imported while Snakemake parses, so it needs nothing but the standard library. All raise UserError.
 """
@@ -13,6 +13,7 @@ from lesionbench.data.studies import Study
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row, Trained
 from lesionbench.files import refuse_links_to_nothing
+from lesionbench.words import first_few
 
 CHECKOUT = Path(__file__).parents[4]
 _FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
@@ -39,7 +40,7 @@ def check_scans(studies: Sequence[Study], root: Path) -> None:
     without_ct = [study.name for study in annotated if not study.ct]
     if without_ct:
         raise UserError(
-            f"{_first(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
+            f"{first_few(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
             "Unpack all of the archive there, name each CT as its study (STUDY.nii.gz or STUDY.nii), "
             "or remove these masks."
         )
@@ -54,8 +55,9 @@ def check_masks_from_elsewhere(rows: Mapping[str, Row], tested: Sequence[str]) -
         if missing:
             raise UserError(
                 f"models.{model}.predictions: {len(missing)} of {len(tested)} test studies have no mask there "
-                f"({_first(missing)}): {files[missing[0]]} and so on. Add what is missing, name each file as its study "
-                "(.nii.gz or .nii, with or without _mask), or correct the path (relative to the working directory)."
+                f"({first_few(missing)}): {files[missing[0]]} and so on. Add what is missing, name each file as "
+                "its study (.nii.gz or .nii, with or without _mask), or correct the path (relative to the working "
+                "directory)."
             )
 
 
@@ -64,8 +66,8 @@ def check_slices_to_show(wanted: str | Sequence[Mapping[str, Any]], shown: Seque
     unknown = [] if isinstance(wanted, str) else [entry["study"] for entry in wanted if entry["study"] not in shown]
     if unknown:
         raise UserError(
-            f"figures.slices: {_first(unknown)}: not a test study of the first fold. Choose from {', '.join(shown)}, "
-            "or write:\n  slices: auto"
+            f"figures.slices: {first_few(unknown)}: not a test study of the first fold. Choose from "
+            f"{', '.join(shown)}, or write:\n  slices: auto"
         )
 
 
@@ -82,10 +84,6 @@ def check_paths(studies: Sequence[str], rows: Mapping[str, Row]) -> None:
                 f"{path}: Snakemake takes {found[0]} in a path for a name to fill in. Rename the file or folder, for "
                 f"example with ({found[0][1:-1]}) in its place."
             )
-
-
-def _first(names: Sequence[str], count: int = 5) -> str:
-    return ", ".join(names[:count]) + (" …" if len(names) > count else "")
 
 
 def _find_reference_results(path: str) -> Path:

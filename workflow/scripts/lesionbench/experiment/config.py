@@ -1,7 +1,7 @@
 """The configuration: checked against its schema, completed with defaults, one model's recipe resolved.
 
 Imported while Snakemake parses, so it needs nothing but the standard library, PyYAML and jsonschema, which Snakemake
-brings along.
+installs too.
 """
 
 import difflib
@@ -39,7 +39,7 @@ def read_schema() -> dict[str, Any]:
 
 
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checked copy of `config` in which every key has its value, in an order of its own.
+    """Return a checked copy of `config` in which every key has its value, in a fixed order.
 
     Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
     key, so that moving a line in a YAML file changes no job's parameters.
@@ -121,7 +121,7 @@ def _check_labels(labels: Mapping[str, str]) -> None:
 
 
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse unknown names before anything runs, unless other versions are installed: then the jobs know better."""
+    """Refuse unknown names before anything runs, unless other versions are installed: those may know other names."""
     entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
     found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
     if found and list_holds():

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-LIBRARY = Path(__file__).parents[1]
-SCRIPTS = LIBRARY.parent
-PACKAGE = LIBRARY.name
+from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 
 # Modules that decide no byte of a result: errors, checks of names and memory that end in one, logs, claims on a folder,
 # the record of versions and machine.
@@ -195,7 +193,7 @@ def _read_unit(module: _Module, name: str) -> tuple[str, list[_Unit]]:
     plain = ast.Module([statement for statement in visited if statement], [])
     reached = [] if name == EFFECTS else [(module, EFFECTS)]
     for target in imported:
-        # A user's file counts with all of what it imports; of the library, only what importing executes counts as yet.
+        # A user's file counts with all of what it imports; of the library, here only what importing executes.
         whole = target.endswith(ALL) or module.root != SCRIPTS
         reached += [unit for unit in module.resolve(target) if whole or unit[1] == EFFECTS]
     for first, *rest in _chains(plain):

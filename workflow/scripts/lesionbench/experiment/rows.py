@@ -1,4 +1,4 @@
-"""The kinds of row that a comparison has, each answering for itself what the rules and the report ask of it.
+"""The kinds of row in a comparison: each class answers what the rules and the report ask of a row.
 
 A new kind is a class here, and a line in `make_row`: nothing else looks at the keys of a model's entry.
 """
@@ -78,7 +78,7 @@ class Trained(Row):
 
 @dataclass(frozen=True)
 class Elsewhere(Row):
-    """Masks in a folder that another program made: they know no seed, so there is one run a fold, under the first."""
+    """Masks in a folder that another program made. They have no seed: there is one run a fold, under the first seed."""
 
     folder: str
     trained = False

@@ -1,4 +1,4 @@
-"""Jobs of SLURM that an earlier Snakemake, which is gone, left in the queue.
+"""Jobs of SLURM that an earlier Snakemake, which has ended, left in the queue.
 
 Imported while Snakemake parses, so it needs nothing but the standard library.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 
-CLAIM = ".slurm-job"  # in the folder of a training: the number of the job that is at work there
+CLAIM = ".slurm-job"  # in the folder of a training: the number of the job that runs there
 CANCEL_SECONDS = 120  # SLURM itself kills what has not ended 30 s (KillWait) after it was asked to
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def claim(folder: Path) -> Iterator[None]:
 
 
 def claimed_by(folder: Path) -> str | None:
-    """Return the number of the job that said last that it is at work in `folder`; it may have been killed since."""
+    """Return the number of the job that last claimed `folder`; it may have been killed since."""
     path = folder / CLAIM
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
@@ -88,6 +88,6 @@ def _ask(*command: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip()
         raise UserError(
-            f"SLURM did not answer `{' '.join(command[:2])}` ({reason}), so jobs that an earlier Snakemake left cannot "
-            "be told. Start again when it does."
+            f"SLURM did not answer `{' '.join(command[:2])}` ({reason}), so it is unknown which jobs an earlier "
+            "Snakemake left. Start again when SLURM answers."
         ) from None

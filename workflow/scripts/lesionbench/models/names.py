@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
+from lesionbench.environment import installed_version
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 
@@ -56,8 +56,8 @@ def write_list(names: Names) -> None:
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Return the versions of smp and timm, None for one that is not installed, without importing them."""
-    return {package: _version(package) for package in PACKAGES}
+    """Return the versions of smp and timm, None for one that is not installed."""
+    return {package: installed_version(package) for package in PACKAGES}
 
 
 def list_holds() -> bool:
@@ -156,10 +156,3 @@ def _nearest(name: str, known: Iterable[str]) -> list[str]:
 
 def _question(near: list[str]) -> str:
     return f"Did you mean {' or '.join(near)}? " if near else ""
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -17,6 +17,7 @@ from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
 from lesionbench.models.unet import ClassicUNet
+from lesionbench.words import first_few
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {CLASSIC_UNET: ClassicUNet} | {
     architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()
@@ -28,7 +29,7 @@ CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
 class Network:
     """A module from intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
 
-    stride: height and width must be multiples of so many pixels.
+    stride: height and width must be multiples of this many pixels.
     """
 
     module: nn.Module
@@ -123,12 +124,8 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
             "unknown": weights.keys() - shared,
             "of another shape": {key for key in shared if expected[key].shape != weights[key].shape},
         }
-        told = [f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in differences.items() if keys]
+        misfits = [f"{len(keys)} {kind} ({first_few(sorted(keys), 3)})" for kind, keys in differences.items() if keys]
         raise UserError(
-            f"encoder_weights: {path} does not fit encoder {name}: {'; '.join(told)}. Give a file made for it by "
+            f"encoder_weights: {path} does not fit encoder {name}: {'; '.join(misfits)}. Give a file made for it by "
             "segmentation-models-pytorch, or null to train from scratch."
         ) from error
-
-
-def _first(keys: set[str], count: int = 3) -> str:
-    return ", ".join(sorted(keys)[:count]) + (", …" if len(keys) > count else "")

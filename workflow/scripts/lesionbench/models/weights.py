@@ -24,7 +24,7 @@ def fetch_encoder_weights(encoder: str, path: str | Path) -> None:
     Raises
     ------
     UserError
-        where there are no such weights, no network, or the hash is off; it says what to do without the download.
+        where there are no such weights, no network, or the hash differs; it says what to do without the download.
     """
     path = Path(path)
     source = _imagenet_source(encoder)
@@ -36,7 +36,7 @@ def fetch_encoder_weights(encoder: str, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
         try:
-            # Asked for by itself, because the download alone would retry for half a minute where there is no network.
+            # A request of its own, because the download would retry for half a minute where there is no network.
             stated_sha256 = get_hf_file_metadata(url).etag
             downloaded = Path(hf_hub_download(source["repo_id"], FILE, revision=source["revision"], local_dir=folder))
         except Exception as error:  # by its version, the hub's client lets through errors of requests, httpx or httpx2

@@ -11,6 +11,8 @@ from lesionbench.evaluation.statistics import fewest_studies
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 
+ARROWS = {"higher": "↑", "lower": "↓"}
+
 
 def make_tables(comparison: Comparison) -> dict[str, Table]:
     """Return the tables comparison, pairwise, per_study, metrics and readings."""
@@ -123,11 +125,15 @@ def metric_means(comparison: Comparison) -> Table:
         scores = comparison.scores[metric.name]
         means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
         data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
-        shown[metric.header] = [
+        header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
+        shown[header] = [
             format_number(mean, metric.digits) + (f" ({count})" if count else "")
             for mean, count in zip(means, undefined, strict=True)
         ]
-    notes = ("Means over studies, seeds averaged first. In brackets: studies in which the metric is undefined.",)
+    notes = (
+        "Means over studies, seeds averaged first. In brackets: studies in which the metric is undefined. "
+        "Arrows: the direction that is better.",
+    )
     return Table("Further metrics", data, shown, notes)
 
 

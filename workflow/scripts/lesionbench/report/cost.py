@@ -13,9 +13,8 @@ from lesionbench.data.slices import stack_shape
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import Table, format_number
+from lesionbench.segmentation.inference import SECONDS
 from lesionbench.training.record import read_record
-
-SECONDS = "seconds.csv"  # beside the masks that `predict` writes: study, seconds
 
 
 def cost_table(

@@ -1,4 +1,4 @@
-"""Which slices the figures show: chosen by rule from the scores, so that nobody picks the prettiest, or listed."""
+"""Which slices the figures show: chosen by rule from the scores, not by hand, or listed in the configuration."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def varied_slices(slices: pd.DataFrame, count: int = 14) -> list[Pick]:
     """Choose slices that cover what the models get right and wrong, ordered by study and index.
 
     `slices` has a row for each model and slice: model, study, slice, reference_voxels, predicted_voxels, dice. Kinds
-    take turns, an empty slice comes once; within a kind the study shown least so far comes first, then the slice with
+    alternate, an empty slice comes once; within a kind the study shown least so far comes first, then the slice with
     most lesion or most false positive voxels. Slices nearer than a twentieth of their study are not shown together.
     """
     candidates = _classify(slices).sort_values(["size", "study", "slice"], ascending=[False, True, True])
@@ -97,7 +97,7 @@ def _classify(slices: pd.DataFrame) -> pd.DataFrame:
     table.loc[table["best"] == 0, "kind"] = "missed"
     table.loc[(table["reference"] == 0) & (table["predicted"] > 0), "kind"] = "false positive"
     table.loc[(table["reference"] == 0) & (table["predicted"] == 0), "kind"] = "empty"
-    # Of the empty slices those in the middle of the body are worth a look, not air above the shoulders.
+    # Of the empty slices, those in the middle of the body come first, not air above the shoulders.
     middle = table.groupby("study")["slice"].transform("median")
     table["size"] = table[["reference", "predicted"]].max(axis=1).where(table["reference"] == 0, table["reference"])
     table["size"] = table["size"].where(table["kind"] != "empty", -(table["slice"] - middle).abs())

@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from lesionbench.files import atomic
 
 # Okabe and Ito's palette, distinct for colour-blind readers: https://jfly.uni-koeln.de/color/
-BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#F0E442",
+BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7",
 )  # fmt: skip
 INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
 
 COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that text is set alike everywhere
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that text looks the same everywhere
     "text.parse_math": False,  # labels and names of studies are text, also between two dollar signs
     "font.size": 8,
     "axes.titlesize": 8,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lesionbench.report.tables import Table, format_number
 
-SUBSETS = {"train": "Train", "validation": "Validation", "test": "Test"}
+SUBSET_TITLES = {"train": "Train", "validation": "Validation", "test": "Test"}
 PAPER_SLICES = {"train": (35, 1428), "validation": (5, 212), "test": (10, 409)}  # Table 3.1
 PAPER_PLANE = (
     "The paper says that its slices are coronal, but its 2,049 slices are the axial ones of the 50 annotated studies. "
@@ -28,10 +28,10 @@ def slices_by_subset(
         counts = rows.groupby("subset").agg(
             studies=("study", "size"), slices=(f"{plane}_slices", "sum"), axial_slices=("axial_slices", "sum")
         )
-        counts = counts.reindex(list(SUBSETS), fill_value=0)
+        counts = counts.reindex(list(SUBSET_TITLES), fill_value=0)
         counts.insert(0, "fold", number)
         if with_paper and len(folds) == 1:
-            counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSETS]
+            counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSET_TITLES]
         counts.loc["total"] = counts.sum().where(counts.columns != "fold", number)
         blocks.append(counts.rename_axis("subset").reset_index())
     data = pd.concat(blocks, ignore_index=True).astype({"axial_slices": int, "slices": int})
@@ -55,7 +55,7 @@ def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
         "paper_slices": "Slices, paper",
     }
     shown = data[[column for column in headers if column in data]].rename(columns=headers)
-    names = {**SUBSETS, "total": "Total"}
+    names = {**SUBSET_TITLES, "total": "Total"}
     for header, column in shown.items():
         shown[header] = column.map(names if header == "Subset" else lambda count: format_number(count, 0))
     return shown

@@ -16,7 +16,7 @@ from lesionbench.evaluation.comparison import Comparison
 from lesionbench.files import sha256
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
-from lesionbench.report.subset_table import PAPER_PLANE, SUBSETS
+from lesionbench.report.subset_table import PAPER_PLANE, SUBSET_TITLES
 from lesionbench.report.tables import STYLE, UNDEFINED, format_number
 from lesionbench.words import counted, listed
 
@@ -71,7 +71,7 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
     studies = read_frame(inventory).set_index("study")
     folds = pd.concat(map(read_frame, splits), keys=range(len(splits)), names=["fold", None]).reset_index("fold")
     if len(splits) == 1:
-        used = folds.set_index("study")["subset"].map(SUBSETS).rename("Subset")
+        used = folds.set_index("study")["subset"].map(SUBSET_TITLES).rename("Subset")
     else:
         used = folds[folds["subset"] == "test"].set_index("study")["fold"].astype(str).rename("Tested in fold")
     hashes = studies.loc[used.index, ["ct_sha256", "mask_sha256"]].map(_shorten)

@@ -1,4 +1,4 @@
-"""A table for machines (csv, full precision) and for readers (md, tex, html, rounded), and the slices by subset."""
+"""A table for machines (csv, full precision) and for readers (md, tex, html, rounded)."""
 
 import html
 import math
@@ -24,7 +24,9 @@ _TEX = {
     '"': r"\texttt{\char34}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    **{character: f"${math_mode}$" for character, math_mode in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
+    **{character: f"${math}$" for character, math in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
     "–": "--",
     "\u00a0": "~",
     "\0": "{}",
@@ -46,7 +48,7 @@ STYLE = (
 class Table:
     """A title, the data at full precision, the same rows as text with readable headers, and notes for the foot.
 
-    The first `text_columns` columns of `shown` are words, the others numbers, which stand flush right.
+    The first `text_columns` columns of `shown` are words, the others numbers, which are aligned right.
     """
 
     title: str

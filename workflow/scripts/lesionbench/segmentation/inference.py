@@ -18,6 +18,8 @@ from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
 
+SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
+
 
 @dataclass(frozen=True)
 class Predictor:

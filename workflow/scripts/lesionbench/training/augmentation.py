@@ -14,7 +14,7 @@ SHIFT = 0.05  # of hu_scale: 50 HU with the default of 1000
 
 
 def augment(batch: Batch, slices: SliceSet, random: torch.Generator) -> Batch:
-    """Return a batch of the same shape, transformed: image, mask and padding alike, a draw of its own for each slice.
+    """Return a batch of the same shape, with each slice transformed at random, its image, mask and padding alike.
 
     The image is interpolated linearly, mask and padding by the nearest neighbour. Rotations are rotations in mm, also
     where rows and columns are spaced differently. What comes in from outside is air; values stay in the HU window.

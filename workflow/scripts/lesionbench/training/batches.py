@@ -4,6 +4,7 @@ A slice stays in the types it is stored in (3 bytes a pixel, 1.6 GB for MosMedDa
 float32 only as part of a batch, on the device. There are no worker processes.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,9 +37,9 @@ class Batch(NamedTuple):
 class SliceSet:
     """Slices of several studies, padded with air at the bottom and on the right to one size.
 
-    images: int16 HU (slices, height, width); masks: uint8, alike; both on `device`, or in host memory where the set is
-    not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column (slices, 2);
-    study: (slices,) index into `studies`.
+    images: int16 HU (slices, height, width); masks: uint8, same shape; both on `device`, or in host memory where the
+    set is not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column
+    (slices, 2); study: (slices,) index into `studies`.
     """
 
     images: Tensor
@@ -69,45 +70,47 @@ def load_slices(
 ) -> SliceSet:
     """Read the slices and masks of studies, npz files by the study's name, into one set.
 
-    The set lies on `device` if it takes no more than `resident_limit` bytes, else in host memory.
-
-    Raises UserError where a study has no mask or no file is given.
+    The set lies on `device` if it takes no more than `resident_limit` bytes, else in host memory. Raises UserError
+    where a study has no mask or no file is given.
     """
     if not stacks:
         raise UserError("No study to train on or to validate on. Give each subset of `split` one study at least.")
-    # The sizes first: each tensor is allocated once and filled in place, study by study.
-    shapes = [stack_shape(path) for path in stacks.values()]
-    starts = np.cumsum([0, *(shape[0] for shape in shapes)])
-    height, width = padded_size([shape[1:] for shape in shapes], stride)
-    total = int(starts[-1])
-    resident = 3 * total * height * width <= resident_limit
+    shapes = [stack_shape(path) for path in stacks.values()]  # first, so that each tensor is allocated only once
+    counts = [shape[0] for shape in shapes]
+    size = (sum(counts), *padded_size([shape[1:] for shape in shapes], stride))
+    resident = 3 * math.prod(size) <= resident_limit
     storage = device if resident else torch.device("cpu")
-    images = torch.full((total, height, width), preprocessing.air, dtype=torch.int16, device=storage)
-    masks = torch.zeros((total, height, width), dtype=torch.uint8, device=storage)
-    spacing = torch.empty((total, 2))
-    for (study, path), start, (slices, rows, columns) in zip(stacks.items(), starts, shapes, strict=False):
-        stack = load_stack(path)
-        if stack.mask is None:
-            raise UserError(f"{study}: {path} holds no lesion mask, and training needs one. Annotate the study.")
-        images[start : start + slices, :rows, :columns] = torch.from_numpy(stack.image)
-        masks[start : start + slices, :rows, :columns] = torch.from_numpy(stack.mask)
-        spacing[start : start + slices] = torch.as_tensor(stack.spacing[1:])
-        del stack  # not kept while the next is read
-
-    counts = torch.tensor([shape[0] for shape in shapes])
-    extents = torch.tensor([shape[1:] for shape in shapes]).repeat_interleave(counts, dim=0)
+    images = torch.full(size, preprocessing.air, dtype=torch.int16, device=storage)
+    masks = torch.zeros(size, dtype=torch.uint8, device=storage)
+    spacing = torch.empty((len(images), 2))
+    parts = (tensor.split(counts) for tensor in (images, masks, spacing))
+    for (study, path), *part in zip(stacks.items(), *parts, strict=True):
+        _fill(study, path, *part)
+    study_of_slice = torch.arange(len(shapes)).repeat_interleave(torch.tensor(counts))
+    extents = torch.tensor([shape[1:] for shape in shapes])[study_of_slice]
     return SliceSet(
         images=images,
         masks=masks,
         extents=extents.to(device),
         spacing=spacing.to(device),
-        study=torch.arange(len(shapes)).repeat_interleave(counts),
+        study=study_of_slice,
         studies=tuple(stacks),
         preprocessing=preprocessing,
         device=device,
         resident=resident,
-        padded=bool((extents != torch.tensor([height, width])).any()),
+        padded=bool((extents != torch.tensor(size[1:])).any()),
     )
+
+
+def _fill(study: str, path: str | Path, images: Tensor, masks: Tensor, spacing: Tensor) -> None:
+    """Write a study into its part of the tensors. Its arrays are freed before the next study is read."""
+    stack = load_stack(path)
+    if stack.mask is None:
+        raise UserError(f"{study}: {path} holds no lesion mask, and training needs one. Annotate the study.")
+    _, rows, columns = stack.image.shape
+    images[:, :rows, :columns] = torch.from_numpy(stack.image)
+    masks[:, :rows, :columns] = torch.from_numpy(stack.mask)
+    spacing[:] = torch.as_tensor(stack.spacing[1:])
 
 
 def generator(*key: int) -> torch.Generator:

@@ -57,7 +57,7 @@ def hold_device(name: str) -> Iterator[torch.device]:
 
 @contextmanager
 def hold_gpu(gpus: Sequence[Gpu], folder: Path | None = None, poll_seconds: float = 2) -> Iterator[Gpu]:
-    """Hold the freest of `gpus` whose lock can be had, waiting where none can; the lock ends with the process.
+    """Hold the freest of `gpus` whose lock is free, waiting where none is; the lock ends with the process.
 
     The locks, one a UUID, are files in `folder`, by default one of the user's own in the temporary directory.
     """
@@ -85,7 +85,7 @@ def uses_bfloat16(device: torch.device, precision: str) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the autocast context for `training.precision`; it may be entered again and again."""
+    """Return the autocast context for `training.precision`; it may be entered several times."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(device, precision))
 
 
@@ -156,7 +156,7 @@ def _by_free_memory(gpus: Sequence[Gpu]) -> list[Gpu]:
 
 
 def _visible_gpus() -> list[Gpu]:
-    """List the GPUs that CUDA_VISIBLE_DEVICES leaves. Free memory is 0 where nvidia-smi does not tell it."""
+    """List the GPUs that CUDA_VISIBLE_DEVICES leaves. Free memory is 0 where nvidia-smi does not report it."""
     memory = _nvidia_smi()
     uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
     return [Gpu(index, uuid, memory.get(uuid, (0, None))[0]) for index, uuid in enumerate(uuids)]
@@ -165,7 +165,7 @@ def _visible_gpus() -> list[Gpu]:
 def _nvidia_smi() -> dict[str, tuple[int, str]]:
     """Return free memory in bytes and driver version by UUID.
 
-    Asked of nvidia-smi because `torch.cuda.mem_get_info` would open a context, some 500 MB, on each GPU it looks at.
+    From nvidia-smi, because `torch.cuda.mem_get_info` would open a context, some 500 MB, on each GPU it looks at.
     """
     query = ["nvidia-smi", "--query-gpu=uuid,memory.free,driver_version", "--format=csv,noheader,nounits"]
     try:

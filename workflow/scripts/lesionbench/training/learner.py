@@ -1,4 +1,4 @@
-"""A network in training: how it is set up, what an epoch leaves, and what a kill must not lose."""
+"""A network in training: how it is set up, and its state, from which a killed training goes on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -80,7 +80,7 @@ def train(
 def describe_inputs(
     model: ModelEntry, recipe: Recipe, data: FoldData, encoder_weights: str | Path | None
 ) -> dict[str, Any]:
-    """Return what a training is made from, with the SHA-256 of each file: for its record, and to know its state by."""
+    """Return what a training is made from, with the SHA-256 of each file: for its record and its state."""
     return {
         "model": asdict(model),
         "training": asdict(recipe),
@@ -159,7 +159,7 @@ def progress_bar(learner: Learner) -> Iterator["tqdm[Any]"]:
 
 
 def report(learner: Learner, bar: "tqdm[Any]") -> None:
-    """Tell how the last epoch went, on the bar and as a line of the log."""
+    """Report the last epoch, on the bar and as a line of the log."""
     row, left = learner.history[-1], learner.patience_left
     loss, dice, speed = row["train_loss"], row["validation_dice"], len(learner.slices) / row["seconds"]
     bar.set_postfix({"loss": f"{loss:.4f}", "validation Dice": f"{dice:.4f}", "patience": left})

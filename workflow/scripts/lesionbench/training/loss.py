@@ -33,9 +33,7 @@ def dice_loss(
     return 1 - (2 * overlap + epsilon) / (probability.sum() + lesion.sum() + epsilon)
 
 
-def dice_ce_loss(
-    logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None = None, epsilon: float = EPSILON
-) -> torch.Tensor:
+def dice_ce_loss(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
     """Return the Dice loss plus the binary cross-entropy, the latter averaged over the pixels that count.
 
     Parameters are those of `dice_loss`.
@@ -43,7 +41,7 @@ def dice_ce_loss(
     logits = logits.float()
     weight = torch.ones_like(logits) if valid is None else valid.expand_as(logits).float()
     cross_entropy = binary_cross_entropy_with_logits(logits, target.float(), weight, reduction="sum") / weight.sum()
-    return dice_loss(logits, target, valid, epsilon) + cross_entropy
+    return dice_loss(logits, target, valid) + cross_entropy
 
 
 def find_loss(name: str) -> Callable[..., torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What to say where a device has too little memory."""
+"""The error where a device has too little memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

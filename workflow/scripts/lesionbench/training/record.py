@@ -19,7 +19,7 @@ from lesionbench.errors import UserError
 from lesionbench.files import atomic
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
-from lesionbench.words import counted
+from lesionbench.words import counted, first_few
 
 WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
 _EXPECTED = (
@@ -93,14 +93,13 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _no_run(folder: Path) -> str:
-    """Say what is there in place of a run, "" where there is one."""
+    """Return what is there instead of a run, "" where there is one."""
     if (folder / RECORD).exists():
         return ""
     if not folder.is_dir():
         return "this is a file" if folder.exists() else "no such folder"
     # A folder of models, of one model, or of its fold: four folders lie between the results and a run.
-    below = [path.parent for depth in range(1, 5) for path in sorted(folder.glob("*/" * depth + RECORD))]
+    below = [str(path.parent) for depth in range(1, 5) for path in sorted(folder.glob("*/" * depth + RECORD))]
     if not below:
         return f"this folder has no {RECORD}"
-    some = ", ".join(map(str, below[:3])) + (", …" if len(below) > 3 else "")
-    return f"this folder holds {counted(len(below), 'run')} and is none itself: {some}"
+    return f"this folder holds {counted(len(below), 'run')} and is none itself: {first_few(below, 3)}"

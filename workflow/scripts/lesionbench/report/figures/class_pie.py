@@ -12,6 +12,7 @@ from lesionbench.words import counted
 
 # Light to dark as involvement grows, and grey for a study of unknown category.
 _CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B", PALE]
+_LABEL_GAP = 0.42  # in radii of the pie
 
 
 def class_pie(classes: pd.DataFrame) -> Figure:
@@ -46,11 +47,11 @@ def class_pie(classes: pd.DataFrame) -> Figure:
     return figure
 
 
-def _spread(angles: np.ndarray, gap: float = 0.42) -> np.ndarray:
-    """Return a height for the label of each wedge, near the wedge and at least `gap` from the next on the same side."""
+def _spread(angles: np.ndarray) -> np.ndarray:
+    """Return a height for the label of each wedge, near the wedge and clear of the next on the same side."""
     heights: np.ndarray = 1.15 * np.sin(angles)
     for side in (np.cos(angles) > 0, np.cos(angles) <= 0):
         members = np.flatnonzero(side)[np.argsort(-heights[side])]
         for upper, lower in pairwise(members):
-            heights[lower] = min(heights[lower], heights[upper] - gap)
+            heights[lower] = min(heights[lower], heights[upper] - _LABEL_GAP)
     return heights

@@ -86,7 +86,7 @@ def prediction_strip(
 
     The study is the one of median lesion volume, the run of slices the one with most lesion, so that all models of an
     experiment show the same. Slices are consecutive; where they lie nearer than 5 mm, as coronal ones do, steps of
-    about 5 mm are taken, since neighbours would look alike. `slices` are the model's scores a slice.
+    about 5 mm are taken, since neighbours would look the same. `slices` are the model's scores a slice.
     """
     study = middle_study({str(name): rows["reference_voxels"].sum() for name, rows in slices.groupby("study")})
     voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()

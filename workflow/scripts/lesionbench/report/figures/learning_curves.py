@@ -1,4 +1,4 @@
-"""How the trainings went."""
+"""Learning curves: losses and validation Dice of each training over its epochs."""
 
 from collections.abc import Iterable, Mapping
 from itertools import cycle
@@ -23,7 +23,7 @@ def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figur
     """Draw training loss, validation loss and validation Dice over epochs, a panel each for a model, a line a run.
 
     `histories` has the columns model, fold, seed, epoch, train_loss, validation_loss and validation_dice. The losses
-    have panels of their own, because they are not the same measure: the training loss is what the configuration names,
+    have separate panels, because they are not the same measure: the training loss is what the configuration names,
     averaged over batches; the validation loss is always the soft Dice loss of a study, averaged over studies. The dot
     marks each run's best epoch, the one with the lowest validation loss: early stopping judges by it, and its
     weights are kept.

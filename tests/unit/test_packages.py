@@ -1,4 +1,4 @@
-"""The order of the library's rooms: data flows one way, and the folders show it; tests lie as modules do."""
+"""The order of the library's packages: imports go one way; tests are in the same folders as modules."""
 
 import ast
 import json
@@ -14,9 +14,9 @@ import pytest
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.split import Split
 from lesionbench.data.studies import Phantom
+from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.experiment.config import read_schema
-from lesionbench.experiment.digest import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
 
@@ -26,7 +26,7 @@ BOTTOM = ["environment", "errors", "files", "logs", "words"]
 # A declaration, and a line that calls `cli.main`.
 UNTESTED = {"errors", "__main__"}
 # The tests of this order, of the environments, the benchmarks, the docs, and the captions in workflow/report.
-WITHOUT_MODULE = {"house", "environments", "benchmarks", "docs", "report/captions"}
+WITHOUT_MODULE = {"packages", "environments", "benchmarks", "docs", "report/captions"}
 TESTS = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
 
@@ -37,7 +37,7 @@ MODULES = {
 }
 
 
-def room(module):
+def level(module):
     """The position of a module's package in the order, the bottom last."""
     name = module.split(".")[1]
     return len(ORDER) if name in BOTTOM else ORDER.index(name)
@@ -55,14 +55,14 @@ def imports(module):
     return {name for name in names if name in MODULES}
 
 
-def test_every_module_lies_in_a_room():
+def test_every_module_is_in_a_package_of_the_order():
     assert {module.split(".")[1] for module in MODULES} == {*ORDER, *BOTTOM}
     assert all(name.startswith(f"{PACKAGE}.") for name in MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down_never_up(module):
-    assert [name for name in imports(module) if room(name) < room(module)] == []
+    assert [name for name in imports(module) if level(name) < level(module)] == []
 
 
 def test_imports_go_in_no_circle():
