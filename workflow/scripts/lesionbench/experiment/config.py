@@ -25,11 +25,17 @@ from lesionbench.models.names import check_encoder, list_holds, listed_names, un
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 
-# YAML's .nan and .inf are no numbers to JSON, and NaN lies within any bounds.
+# YAML's .nan and .inf are no numbers to JSON, and NaN lies within any bounds; to JSON Schema 8.0 is an integer, to
+# PyTorch it is not.
 _TYPES = Draft202012Validator.TYPE_CHECKER
 _Validator = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    type_checker=_TYPES.redefine("number", lambda _, value: _TYPES.is_type(value, "number") and abs(value) < math.inf),
+    type_checker=_TYPES.redefine_many(
+        {
+            "number": lambda _, value: _TYPES.is_type(value, "number") and abs(value) < math.inf,
+            "integer": lambda _, value: _TYPES.is_type(value, "integer") and isinstance(value, int),
+        }
+    ),
 )
 
 
