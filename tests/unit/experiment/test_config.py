@@ -147,6 +147,7 @@ def test_the_order_of_keys_does_not_matter():
         ("seeds", 0, ["seeds", "seeds: [0]"]),
         ("figures", {"slices": "atuo"}, ["figures.slices", "slices: auto"]),
         ("evaluation", {"threshold": float("nan")}, ["evaluation.threshold: nan is not", "threshold: 0.5"]),
+        ("seeds", [2**64], ["seeds.0", "maximum of 18446744073709551615"]),
         ("training", {"learning_rate": float("inf")}, ["learning_rate: inf is not", "learning_rate: 0.0001"]),
         ("evaluation", {"threshold": 1}, ["evaluation.threshold", "threshold: 0.5"]),
     ],
