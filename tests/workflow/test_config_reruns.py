@@ -16,7 +16,10 @@ from lesionbench.experiment.config import read_schema
 # Where twice or half the value, or another of those listed, would not do.
 CHANGES = {
     "seeds": {"seeds": [0, 1]},
-    "compare": {"models": {"new": TINY["models"]["small"]}, "compare": ["small", "mobile", "new"]},
+    "compare": {
+        "models": {"new": {**TINY["models"]["small"], "label": "New"}},
+        "compare": ["small", "mobile", "new"],
+    },
     "reference_results": {"reference_results": "reference.csv"},
     "dataset.phantom": {"dataset": {"phantom": {"annotated": 4}}},
     "dataset.phantom.annotated": {"dataset": {"phantom": {"annotated": 4}}},

@@ -11,7 +11,7 @@ import pytest
 from checkout import TINY, Checkout
 
 LIBRARY = "workflow/scripts/lesionbench"
-OTHER = TINY["models"]["small"]
+OTHER = {**TINY["models"]["small"], "label": "New"}
 
 
 @contextmanager
