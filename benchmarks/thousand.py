@@ -61,7 +61,8 @@ def main() -> None:
     """Measure each of AT_ONCE on one cluster, and print a line for each result."""
     if reason := missing():
         sys.exit(reason)
-    models = {f"model_{number:02d}": SETTINGS["models"]["unet_resnet34"] for number in range(MODELS)}
+    names = [f"model_{number:02d}" for number in range(MODELS)]
+    models = {name: {**SETTINGS["models"]["unet_resnet34"], "label": name} for name in names}
     overlay = {"models": models, "compare": sorted(models), "seeds": list(range(SEEDS))}
     overlay["split"] = {"protocol": "cross-validation", "folds": FOLDS}
     with TemporaryDirectory(prefix="queue-", dir="/tmp") as name, cluster(Path(name) / "slurm"):

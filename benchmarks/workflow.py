@@ -25,7 +25,8 @@ def dry_run(setting: Setting) -> Iterator[Row]:
     Every study is annotated, so every study is cut into slices and takes part in every training.
     """
     small, large = setting.folder / "small", setting.folder / "large"
-    models = {f"model_{number:02d}": SETTINGS["models"]["unet_resnet34"] for number in range(20)}
+    names = [f"model_{number:02d}" for number in range(20)]
+    models = {name: {**SETTINGS["models"]["unet_resnet34"], "label": name} for name in names}
     cross_validation = {"split": {"protocol": "cross-validation", "folds": 5}, "seeds": [0, 1, 2]}
     scenes = [
         (small, 50, {}, "50 studies, 4 models", 3, setting.repetitions),
