@@ -86,15 +86,6 @@ def check_paths(studies: Sequence[str], rows: Mapping[str, Row]) -> None:
             )
 
 
-def _find_reference_results(path: str) -> Path:
-    """Return the file below the working directory, or else below the checkout, where the paper's numbers lie.
-
-    A workflow that uses this one as a module has no copy of them.
-    """
-    with_us = CHECKOUT / path
-    return with_us if with_us.is_file() and not Path(path).is_file() else Path(path)
-
-
 def check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
     """Refuse a file that the configuration names and that is not there."""
     reference = settings["reference_results"]
@@ -106,3 +97,12 @@ def check_files(settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
         refuse_links_to_nothing([Path(path)] if path else [], key)
         if path and not Path(path).is_file():
             raise UserError(f"{key}: there is no file {path}. Correct the path (relative to the working directory).")
+
+
+def _find_reference_results(path: str) -> Path:
+    """Return the file below the working directory, or else below the checkout, where the paper's numbers lie.
+
+    A workflow that uses this one as a module has no copy of them.
+    """
+    with_us = CHECKOUT / path
+    return with_us if with_us.is_file() and not Path(path).is_file() else Path(path)

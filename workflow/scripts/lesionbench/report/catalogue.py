@@ -90,8 +90,8 @@ FIGURES: Mapping[str, Figure] = {
             "Comparison",
             "Mean difference in Dice, first − second, of pairs of models on the same {studies}, with 95 % "
             "interval (BCa bootstrap over studies). Blue pairs differ: zero lies outside the interval and"
-            " Wilcoxon's signed-rank p, corrected by Holm, is below 0.05. Grey ones are not, which does not show "
-            "that they are equal.",
+            " Wilcoxon's signed-rank p, corrected by Holm, is below 0.05. Of grey ones this is not shown, which "
+            "does not mean that they are equal.",
             needs="several models",
         ),
         Figure(
