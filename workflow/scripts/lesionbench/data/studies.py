@@ -27,12 +27,16 @@ _MASK = re.compile(r"_mask\Z", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Study:
-    """One CT examination of one patient; what is unknown or not there is None."""
+    """One CT examination of one patient; what is unknown or not there is None.
+
+    A study of an unknown patient is taken for a patient's only one.
+    """
 
     name: str
     category: str | None
     ct: Path | None
     mask: Path | None
+    patient: str | None = None
 
 
 @dataclass(frozen=True)

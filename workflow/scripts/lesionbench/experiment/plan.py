@@ -60,6 +60,11 @@ class Experiment:
         return [study.name for study in self.studies.values() if study.mask]
 
     @cached_property
+    def patients(self) -> dict[str, str]:
+        """The patient of each annotated study; a study of an unknown patient stands for one."""
+        return {study.name: study.patient or study.name for study in self.studies.values() if study.mask}
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """The models' names in tables and figures, in their order."""
         return {model: row.label for model, row in self.rows.items()}
