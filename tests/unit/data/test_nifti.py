@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from lesionbench.data.nifti import read_ct, read_header, read_mask, write_mask
+from lesionbench.data.nifti import write_mask
+from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.errors import UserError
 from oriented import LAS, make_affine, save, some_hu
 

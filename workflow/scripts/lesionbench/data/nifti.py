@@ -19,7 +19,7 @@ from lesionbench.data.studies import is_nifti
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.words import counted, first_few
+from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -34,46 +34,36 @@ _CONVERT = " Convert the series, for example with dcm2niix."
 def read_header(path: str | Path) -> Grid:
     """Return the grid of a NIfTI file without reading its voxels.
 
-    Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
+    Raises UserError as `read_voxels` does, except for the values of voxels and damage in the middle of a file.
     """
     return _open(path)[1]
 
 
-def read_ct(path: str | Path) -> Volume:
-    """Read a CT in Hounsfield units.
+def read_voxels(path: str | Path) -> Volume:
+    """Return the voxels of a NIfTI file (i, j, k), scaled by `scl_slope` and `scl_inter`, finite, and their affine.
 
-    `scl_slope` and `scl_inter` are applied. The data are int16 where every value is a whole number in int16's range,
-    which loses nothing; else float32, the nearest to each value. Nothing is clipped or rounded to whole numbers here.
+    Unscaled integers keep their type: no detour over float64.
 
     Raises UserError, naming the file, where it is missing, no NIfTI, truncated, claims more voxels than it holds, is
     not three-dimensional (trailing axes of length 1 are dropped), has a singular affine, or holds NaN, infinity or what
     float32 cannot hold.
     """
-    data, affine = _read(path)
-    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
-        whole = data.astype(np.int16, copy=False)
-    return Volume(whole if (whole == data).all() else data.astype(np.float32), affine)
-
-
-def read_mask(path: str | Path) -> Volume:
-    """Read a lesion mask as uint8, 0 background and 1 lesion.
-
-    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label and as `read_ct` does.
-    """
-    labels, affine = _read(path)
-    if labels.dtype.kind == "f":
-        # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
-        nearest = np.rint(labels)
-        labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
-    lesion = labels == 1
-    if (lesion | (labels == 0)).all():
-        return Volume(lesion.view(np.uint8), affine)
-    found = np.unique(labels)
-    if set(found.tolist()) <= {0, 255}:
-        logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
-        return Volume((labels == 255).view(np.uint8), affine)
-    some = first_few([f"{label:g}" for label in found[:7]], 6)
-    raise UserError(f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {some}. Make it binary.")
+    image, grid = _open(path)
+    voxels: Any = image.dataobj
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
+            data = _voxels(voxels).reshape(grid.shape, order="F")
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    except MemoryError as error:
+        text = "×".join(map(str, grid.shape))
+        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
+    if data.dtype.kind not in "iuf":
+        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
+    # The extremes are NaN where any voxel is.
+    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
+        raise UserError(_not_finite(path, data, voxels.slope))
+    return Volume(data, grid.affine)
 
 
 def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
@@ -192,26 +182,6 @@ def _holds(file: Path, claimed: int) -> bool:
         while claimed > 0 and (part := unpacked.read(min(claimed, 2**20))):
             claimed -= len(part)
     return claimed <= 0
-
-
-def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return scaled voxels (i, j, k), finite, and affine. Unscaled integers keep their type: no detour over float64."""
-    image, grid = _open(path)
-    voxels: Any = image.dataobj
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
-            data = _voxels(voxels).reshape(grid.shape, order="F")
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    except MemoryError as error:
-        text = "×".join(map(str, grid.shape))
-        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
-    if data.dtype.kind not in "iuf":
-        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
-    # The extremes are NaN where any voxel is.
-    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
-        raise UserError(_not_finite(path, data, voxels.slope))
-    return data, grid.affine
 
 
 def _voxels(voxels: ArrayProxy) -> np.ndarray:

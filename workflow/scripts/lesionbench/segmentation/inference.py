@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from lesionbench.data.nifti import read_ct, write_mask
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.preprocessing import padded_size
+from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
