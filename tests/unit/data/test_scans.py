@@ -56,3 +56,14 @@ def test_what_is_neither_grey_values_nor_hu_is_refused(tmp_path, values):
     path = save(tmp_path / "ct.nii.gz", column(*values))
     with pytest.raises(UserError, match=rf"ct\.nii\.gz: its values reach from {values[0]} to {values[-1]}\. They are"):
         read_ct(path, WINDOW)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(-100_000, True), (100_001, False), (-1e30, False)])
+def test_values_that_no_ct_has_are_refused_in_a_ct_alone(tmp_path, value, fits):
+    path = save(tmp_path / "ct.nii.gz", column(0, value, dtype=np.float64))
+    if fits:
+        assert read_ct(path).data.min() == value
+    else:
+        with pytest.raises(UserError, match=r"ct\.nii\.gz: its values reach from .* which no CT has \(±100,000 HU"):
+            read_ct(path)
+    assert not read_mask(path, Reading(lesion_labels=[5])).data.any()

@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # A CT's air is about -1000 HU, around the patient and in the lungs. Values that stay above this are no HU.
 _AIR = -500
+# No CT holds more. Metal reaches 30,000 HU, padding -32,768.
+_FURTHEST_HU = 100_000
 
 
 def read_header(path: str | Path, reading: Reading = AS_IS) -> Grid:
@@ -22,7 +24,7 @@ def read_header(path: str | Path, reading: Reading = AS_IS) -> Grid:
 
     Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
     """
-    return nifti.read_header(path)
+    return nifti.read_header(path, reading.geometry)
 
 
 def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
@@ -33,14 +35,15 @@ def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
     `reading.intensity` as a window, 0…255 are the HU of its lower and upper edge, rounded, and a volume with air below
     0 is in HU already.
 
-    Raises UserError, naming the file, where it cannot be read (`nifti.read_voxels`), or holds neither grey values nor
-    HU where `reading` expects them.
+    Raises UserError, naming the file, where it cannot be read (`nifti.read_voxels`), holds values beyond ±100,000, or
+    neither grey values nor HU where `reading` expects them.
     """
-    volume = nifti.read_voxels(path)
+    volume = nifti.read_voxels(path, reading.geometry)
     data = volume.data if reading.window is None else _from_grey(path, volume.data, *reading.window)
+    _check_hu(path, data)
     with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
         whole = data.astype(np.int16, copy=False)
-    return Volume(whole if (whole == data).all() else data.astype(np.float32), volume.affine)
+    return Volume(whole if (whole == data).all() else data.astype(np.float32), volume.affine, volume.forms)
 
 
 def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
@@ -49,7 +52,7 @@ def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
     Other labels are background, except where nothing is said of labels (`reading.binary`): there a mask holds 0 and 1.
     Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label, and as `nifti.read_voxels`.
     """
-    volume = nifti.read_voxels(path)
+    volume = nifti.read_voxels(path, reading.geometry)
     labels = volume.data
     if labels.dtype.kind == "f":
         # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
@@ -62,7 +65,7 @@ def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
         raise UserError(
             f"{path}: labels are whole numbers, and this mask holds {_some(labels)}. Resample it by nearest neighbours."
         )
-    return Volume(lesion.view(np.uint8), volume.affine)
+    return Volume(lesion.view(np.uint8), volume.affine, volume.forms)
 
 
 def _not_binary(path: str | Path, labels: np.ndarray) -> np.ndarray:
@@ -78,6 +81,17 @@ def _not_binary(path: str | Path, labels: np.ndarray) -> np.ndarray:
 
 def _some(labels: np.ndarray) -> str:
     return first_few([f"{label:g}" for label in np.unique(labels)[:7]], 6)
+
+
+def _check_hu(path: str | Path, data: np.ndarray) -> None:
+    if data.dtype.kind in "iu" and data.dtype.itemsize <= 2:
+        return
+    low, high = float(data.min()), float(data.max())
+    if max(-low, high) > _FURTHEST_HU:
+        raise UserError(
+            f"{path}: its values reach from {low:g} to {high:g}, which no CT has (±{_FURTHEST_HU:,} HU at most). Its "
+            "slope and intercept (in NIfTI scl_slope, scl_inter) or its voxels are damaged: convert the scan again."
+        )
 
 
 def _from_grey(path: str | Path, data: np.ndarray, black: float, white: float) -> np.ndarray:
