@@ -38,6 +38,7 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
         "Taking the inventory of the data set"
@@ -78,6 +79,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
+        reading=experiment.reading(),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),
