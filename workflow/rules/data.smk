@@ -38,6 +38,9 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        root=lambda wildcards: experiment.settings["dataset"]["root"],
+        studies=experiment.listing,
+        categories=experiment.categories,
         code=code_digest("inventory"),
     message:
         "Taking the inventory of the data set"
