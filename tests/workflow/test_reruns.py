@@ -70,6 +70,13 @@ def test_a_label_redoes_tables_and_figures(finished):
     assert "compare" in jobs and not {"train", "predict", "evaluate"} & set(jobs)
 
 
+@pytest.mark.parametrize("change", [{"series": "Lung*"}, {"lesion_labels": [1, 2]}])
+def test_how_files_are_read_redoes_what_opens_them(finished, change):
+    jobs = finished.would_run(dataset=change)
+    assert jobs["inventory"] == 1 and jobs["preprocess"] == 5 and jobs["train"] == jobs["evaluate"] == 2
+    assert not {"phantom", "split"} & set(jobs)
+
+
 def test_one_models_learning_rate_retrains_that_model_only(finished):
     jobs = finished.would_run(models={"small": {"training": {"learning_rate": 0.002}}})
     assert jobs["train"] == jobs["predict"] == jobs["evaluate"] == 1 and "compare" in jobs and "preprocess" not in jobs

@@ -41,6 +41,7 @@ rule inventory:
         root=lambda wildcards: experiment.settings["dataset"]["root"],
         studies=experiment.listing,
         categories=experiment.categories,
+        reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
         "Taking the inventory of the data set"
@@ -81,6 +82,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
+        reading=experiment.reading(),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from lesionbench.data.inventory import class_counts, inventory, read_registry
-from lesionbench.data.nifti import read_mask, write_mask
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.phantom import write_phantom
+from lesionbench.data.scans import read_mask
 from lesionbench.data.studies import DataSet, Phantom, find_studies
 from lesionbench.errors import UserError
 from lesionbench.files import sha256

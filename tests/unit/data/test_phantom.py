@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lesionbench.data.inventory import read_registry
-from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import synthesise, write_phantom
+from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.studies import DataSet, Phantom, find_studies, phantom_studies
 from lesionbench.data.volume import to_slices
 

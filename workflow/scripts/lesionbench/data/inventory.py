@@ -10,7 +10,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from lesionbench.data.frames import read_text
-from lesionbench.data.nifti import read_header, read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
 from lesionbench.data.volume import PLANES, match_grid, to_slices
 from lesionbench.errors import UserError
@@ -55,7 +56,11 @@ def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame
 
 
 def inventory(
-    studies: Sequence[Study], root: str | Path, registry: pd.DataFrame | None = None, threads: int = 1
+    studies: Sequence[Study],
+    root: str | Path,
+    registry: pd.DataFrame | None = None,
+    threads: int = 1,
+    reading: Reading = AS_IS,
 ) -> pd.DataFrame:
     """Return a row a study, from the header of its CT and all of its mask.
 
@@ -69,7 +74,7 @@ def inventory(
     root = Path(root)
     categories = {} if registry is None else dict(zip(registry["study"], registry["category"], strict=True))
     problems = [] if registry is None else _missing_files(registry, root)
-    describe = partial(_try_describing, root=root, categories=categories)
+    describe = partial(_try_describing, root=root, categories=categories, reading=reading)
     with ThreadPoolExecutor(threads) as pool:
         outcomes = list(tqdm(pool.map(describe, studies), total=len(studies), unit="study", disable=None))
     problems += [str(outcome) for outcome in outcomes if isinstance(outcome, UserError)]
@@ -126,21 +131,23 @@ def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:
     ]
 
 
-def _try_describing(study: Study, root: Path, categories: dict[str, str]) -> dict[str, object] | UserError:
+def _try_describing(
+    study: Study, root: Path, categories: dict[str, str], reading: Reading
+) -> dict[str, object] | UserError:
     try:
-        return _describe(study, root, categories.get(study.name, study.category))
+        return _describe(study, root, categories.get(study.name, study.category), reading)
     except UserError as error:
         return error
 
 
-def _describe(study: Study, root: Path, category: str | None) -> dict[str, object]:
+def _describe(study: Study, root: Path, category: str | None, reading: Reading) -> dict[str, object]:
     if study.category not in (None, category):
         raise UserError(
             f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
             "Move it, or correct the registry."
         )
-    mask = read_mask(study.mask) if study.mask else None
-    grids = [read_header(study.ct)] if study.ct else []
+    mask = read_mask(study.mask, reading) if study.mask else None
+    grids = [read_header(study.ct, reading)] if study.ct else []
     grids += [mask.grid] if mask else []
     grid = grids[0]
     mask = match_grid(study.name, grid, mask) if mask else None

@@ -4,12 +4,13 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from lesionbench.data.reading import Reading
 from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
     CATEGORIES,
@@ -149,6 +150,10 @@ class Experiment:
     def mask(self, study: str) -> str:
         """Return the lesion mask of a study."""
         return str(self.studies[study].mask)
+
+    def reading(self, *keys: str) -> dict[str, Any]:
+        """Return how the data set's files are read: of the keys of `Reading` these, or all."""
+        return {key: self.settings["dataset"][key] for key in keys or [field.name for field in fields(Reading)]}
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
