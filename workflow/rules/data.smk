@@ -82,7 +82,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
-        reading=experiment.reading(),
+        reading=planned(experiment.study_reading),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),

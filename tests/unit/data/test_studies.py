@@ -266,12 +266,12 @@ def write_table(path, text):
 
 def test_a_table_names_files_below_the_root_or_beside_itself(tmp_path):
     touch(tmp_path, "data/one.nii", "lists/two.mha", "lists/two_mask.mha", "lists/dicom/IM1")
-    header = "study,ct,mask,patient,category,window,series"
-    lines = "1,one.nii,,p,sick,-500 1500\n2,two.mha,two_mask.mha\n3,dicom,,,,,lung\n"
+    header = "study,ct,mask,patient,category,series"
+    lines = "1,one.nii,,p,sick\n2,two.mha,two_mask.mha\n3,dicom,,,,lung\n"
     table = write_table(tmp_path / "lists" / "table.csv", f"{header}\n{lines}")
     lists = tmp_path / "lists"
     assert find_studies(DataSet(tmp_path / "data", table=table)) == [
-        Study("1", "sick", tmp_path / "data" / "one.nii", None, "p", None, (-500, 1500)),
+        Study("1", "sick", tmp_path / "data" / "one.nii", None, "p"),
         Study("2", None, lists / "two.mha", lists / "two_mask.mha"),
         Study("3", None, lists / "dicom", None, series="lung"),
     ]
@@ -315,10 +315,14 @@ def test_names_that_differ_in_capitals_alone_are_refused(tmp_path):
 
 
 def test_studies_are_put_together_again_from_what_a_job_is_told():
-    known = [["a", "CT-1", None, True, False], ["b", None, "p", True, True], ["c", None, None, False, True]]
+    known = [
+        ["a", "CT-1", None, "2", True, False],
+        ["b", None, "p", None, True, True],
+        ["c", None, None, None, False, True],
+    ]
     ct, mask = Path("x/a.nii"), Path("y/b.nii")
     assert with_files(known, [str(ct), "x/b.nii"], [str(mask), "y/c.nii"]) == [
-        Study("a", "CT-1", ct, None),
+        Study("a", "CT-1", ct, None, series="2"),
         Study("b", None, Path("x/b.nii"), mask, "p"),
         Study("c", None, None, Path("y/c.nii")),
     ]

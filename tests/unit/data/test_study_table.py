@@ -11,10 +11,10 @@ def table(tmp_path, text):
 
 def test_a_line_says_where_a_study_lies_and_what_is_known_of_it(tmp_path):
     lines, names_files = table(
-        tmp_path, "study,ct,mask,patient,category,series,window,age\na,a.nii,m.nii,p,sick,2,-500 1500,40\nb,b.nii\n"
+        tmp_path, "study,ct,mask,patient,category,series,age\na,a.nii,m.nii,p,sick,2,40\nb,b.nii\n"
     )
     assert names_files and lines == {
-        "a": Line("a", "a.nii", "m.nii", "p", "sick", "2", (-500, 1500)),
+        "a": Line("a", "a.nii", "m.nii", "p", "sick", "2"),
         "b": Line("b", "b.nii"),
     }
 
@@ -31,8 +31,6 @@ def test_a_table_without_files_is_one_that_adds_to_patterns(tmp_path):
         ("study,pateint\na,p\n", "the column pateint means nothing here. Did you mean patient?"),
         ("study,ct,ct\na,b,c\n", "the column ct is there twice"),
         ("study,ct\na,b\na,c\n", "several lines are of a"),
-        ("study,window\na,wide\n", "study 'a': window 'wide' is not centre and width"),
-        ("study,window\na,-600 0\n", "window '-600 0'"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(tmp_path, text, said):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -146,6 +147,7 @@ def _describe(study: Study, root: Path, category: str | None, reading: Reading) 
             f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
             "Move it, or correct the registry."
         )
+    reading = replace(reading, series=study.series or reading.series)
     mask = read_mask(study.mask, reading) if study.mask else None
     grids = [read_header(study.ct, reading)] if study.ct else []
     grids += [mask.grid] if mask else []

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from lesionbench.data.reading import SUFFIXES
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
 
 WILDCARDS = ("study", "category", "patient")
-# What the name of a volume ends with, in any case of letters; `.nii` and `.nii.gz` stand for each other.
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+# Packed and unpacked NIfTI stand for each other.
 _NIFTI = r"\.nii(?:\.gz)?"
 # A wildcard, and after a comma the regular expression that it has to match: {study,\d{4}}.
 _WILDCARD = re.compile(r"\{\s*(?P<name>[^{},]*?)\s*(?:,(?P<constraint>(?:[^{}]|\{\d+(?:,\d*)?\})*))?\}")

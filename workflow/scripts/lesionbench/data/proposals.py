@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 
-from lesionbench.data.patterns import SUFFIXES, Found, Pattern
+from lesionbench.data.patterns import Found, Pattern
+from lesionbench.data.reading import SUFFIXES
 
 DEPTH = 6  # folders below the root that are looked into
 MOST = 20_000  # files that are looked at

@@ -40,7 +40,7 @@ class Study:
     """One CT examination of one patient; what is unknown or not there is None.
 
     A study of an unknown patient is taken for a patient's only one. series: which of several CT series in a DICOM
-    folder; window: centre and width in HU of the 8-bit grey values that its CT holds.
+    folder.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Study:
     mask: Path | None
     patient: str | None = None
     series: str | None = None
-    window: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ def _listed(dataset: DataSet, line: Line) -> Study:
     ct, mask = (_resolve(dataset, label, kind, getattr(line, kind)) for kind in ("ct", "mask"))
     if not ct and not mask:
         raise UserError(f"{label} has neither a CT nor a mask. Fill in ct or mask, or remove the line.")
-    return Study(line.study, line.category, ct, mask, line.patient, line.series, line.window)
+    return Study(line.study, line.category, ct, mask, line.patient, line.series)
 
 
 def _resolve(dataset: DataSet, label: str, kind: str, text: str) -> Path | None:
@@ -219,7 +218,7 @@ def _completed(dataset: DataSet, studies: Sequence[Study], lines: Mapping[str, L
     for study in studies:
         line = lines[study.name]
         patient, category = line.patient or study.patient, line.category or study.category
-        completed.append(replace(study, patient=patient, category=category, series=line.series, window=line.window))
+        completed.append(replace(study, patient=patient, category=category, series=line.series))
     return completed
 
 
@@ -248,11 +247,11 @@ def _check_names(dataset: DataSet, studies: Sequence[Study]) -> None:
 
 
 def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterable[str]) -> list[Study]:
-    """Return studies of which (name, category, patient, has a CT, has a mask) is known, with their files in order."""
+    """Return studies of which (name, category, patient, series, has a CT, has a mask) is known, with their files."""
     ct, mask = iter(cts), iter(masks)
     return [
-        Study(name, category, Path(next(ct)) if has_ct else None, Path(next(mask)) if has_mask else None, patient)
-        for name, category, patient, has_ct, has_mask in known
+        Study(name, category, Path(next(ct)) if has_ct else None, Path(next(mask)) if has_mask else None, *ids)
+        for name, category, *ids, has_ct, has_mask in known
     ]
 
 

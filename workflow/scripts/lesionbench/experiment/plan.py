@@ -66,9 +66,9 @@ class Experiment:
 
     @cached_property
     def listing(self) -> list[list[Any]]:
-        """Name, category and patient of each study, and whether it has a CT and a mask: what files do not tell."""
+        """Name, category, patient and series of each study, and whether it has a CT and a mask."""
         return [
-            [study.name, study.category, study.patient, bool(study.ct), bool(study.mask)]
+            [study.name, study.category, study.patient, study.series, bool(study.ct), bool(study.mask)]
             for study in self.studies.values()
         ]
 
@@ -154,6 +154,11 @@ class Experiment:
     def reading(self, *keys: str) -> dict[str, Any]:
         """Return how the data set's files are read: of the keys of `Reading` these, or all."""
         return {key: self.settings["dataset"][key] for key in keys or [field.name for field in fields(Reading)]}
+
+    def study_reading(self, study: str) -> dict[str, Any]:
+        """Return how a study's files are read: the table may say which series of its CT."""
+        series = self.studies[study].series
+        return {**self.reading(), "series": series} if series else self.reading()
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
