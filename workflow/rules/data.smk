@@ -38,6 +38,9 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        root=lambda wildcards: experiment.settings["dataset"]["root"],
+        studies=experiment.listing,
+        categories=experiment.categories,
         reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
@@ -79,7 +82,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
-        reading=experiment.reading(),
+        reading=planned(experiment.study_reading),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),
