@@ -31,6 +31,7 @@ rule compare:
         pairwise=table("pairwise", "Comparison"),
         per_study=table("per_study", "Comparison"),
         metrics=table("metrics", "Comparison"),
+        volumes=table("volumes", "Comparison"),
         lesions=table("lesions", "Comparison"),
         readings=table("readings", "Comparison"),
     log:

@@ -1,4 +1,4 @@
-"""The tables of all scores but Dice say what is undefined, penalised and dropped."""
+"""The tables of further scores say what is undefined, penalised and dropped."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from lesionbench.evaluation.comparison import compare_models
 from lesionbench.evaluation.metrics import METRICS
 from lesionbench.evaluation.scoring import Scoring
-from lesionbench.report.metric_tables import lesion_means, metric_means
+from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
 from scored import LABELS, score_frames
 
 SCORING = Scoring(surface_tolerance_mm=2, min_lesion_mm3=20)
@@ -26,7 +26,8 @@ def complete():
 
 
 def test_each_score_but_dice_is_in_one_table():
-    columns = [*metric_means(complete(), SCORING).data, *lesion_means(complete(), SCORING).data]
+    tables = (metric_means(complete(), SCORING), volume_means(complete()), lesion_means(complete(), SCORING))
+    columns = [name for table in tables for name in table.data]
     assert sorted(name for name in columns if columns.count(name) == 1 and not name.endswith("_undefined")) == sorted(
         metric.name for metric in METRICS if metric.name != "dice"
     )
@@ -75,8 +76,9 @@ def test_the_foot_counts_the_dropped_components_of_the_references_once():
 
 
 def test_a_signed_difference_has_its_sign_and_undefined_studies_are_counted():
-    table = metric_means(comparison_of(volume_difference_ml=2.5, absolute_volume_difference_ml=2.5), SCORING)
-    assert table.shown["Volume difference (ml)"].tolist() == ["+2.5", "+2.5"]
-    assert table.shown["Absolute volume difference (ml) ↓"].tolist() == ["2.5", "2.5"]
+    shown = volume_means(comparison_of(volume_difference_ml=2.5, absolute_volume_difference_ml=2.5)).shown
+    assert shown["Difference (ml)"].tolist() == ["+2.5", "+2.5"]
+    assert shown["Absolute difference (ml) ↓"].tolist() == ["2.5", "2.5"]
+    table = metric_means(comparison_of(), SCORING)
     assert table.shown["HD95 (mm) ↓"].tolist() == ["20.0 (1)", "20.0 (1)"]
     assert table.data["hd95_mm"].tolist() == pytest.approx([20, 20])

@@ -134,10 +134,11 @@ class Metric:
     digits: int
     better: Literal["higher", "lower"] | None
     compute: Callable[[MaskPair], float]
-    table: Literal["metrics", "lesions"] = "metrics"
+    table: Literal["metrics", "volumes", "lesions"] = "metrics"
     signed: bool = False
 
 
+_of_volume = partial(Metric, table="volumes")
 _by_lesion = partial(Metric, table="lesions")
 
 METRICS = (
@@ -153,27 +154,27 @@ METRICS = (
         "lower",
         lambda pair: float(pair.nothing_predicted) if pair.voxels else math.nan,
     ),
-    Metric("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
-    Metric("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
-    Metric(
+    _of_volume("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
+    _of_volume("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
+    _of_volume(
         "volume_difference_ml",
-        "Volume difference (ml)",
+        "Difference (ml)",
         1,
         None,
         lambda pair: pair.ml(pair.predicted - pair.voxels),
         signed=True,
     ),
-    Metric(
+    _of_volume(
         "relative_volume_difference",
-        "Relative volume difference",
+        "Relative difference",
         2,
         None,
         lambda pair: _ratio(pair.predicted - pair.voxels, pair.voxels),
         signed=True,
     ),
-    Metric(
+    _of_volume(
         "absolute_volume_difference_ml",
-        "Absolute volume difference (ml)",
+        "Absolute difference (ml)",
         1,
         "lower",
         lambda pair: pair.ml(abs(pair.predicted - pair.voxels)),
@@ -203,7 +204,7 @@ METRICS = (
     _by_lesion("lesion_f1", "Lesion F1", 3, "higher", lambda pair: pair.loose.f1),
     _by_lesion("lesion_sq", "SQ", 3, "higher", lambda pair: pair.loose.segmentation_quality),
     _by_lesion("lesion_pq", "PQ", 3, "higher", lambda pair: pair.loose.panoptic_quality),
-    _by_lesion("lesion_f1_strict", "Strict F1 (RQ)", 3, "higher", lambda pair: pair.strict.f1),
+    _by_lesion("lesion_f1_strict", "Strict F1", 3, "higher", lambda pair: pair.strict.f1),
     _by_lesion("lesion_sq_strict", "Strict SQ", 3, "higher", lambda pair: pair.strict.segmentation_quality),
     _by_lesion("lesion_pq_strict", "Strict PQ", 3, "higher", lambda pair: pair.strict.panoptic_quality),
 )

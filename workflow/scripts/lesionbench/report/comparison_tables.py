@@ -9,17 +9,18 @@ from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import fewest_studies
 from lesionbench.report.conclusions import conclusions
-from lesionbench.report.metric_tables import lesion_means, metric_means
+from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 
 
 def make_tables(comparison: Comparison, scoring: Scoring | None = None) -> dict[str, Table]:
-    """Return the tables comparison, pairwise, per_study, metrics, lesions and readings."""
+    """Return the tables comparison, pairwise, per_study, metrics, volumes, lesions and readings."""
     return {
         "comparison": models(comparison),
         "pairwise": pairwise(comparison),
         "per_study": per_study(comparison),
         "metrics": metric_means(comparison, scoring or Scoring()),
+        "volumes": volume_means(comparison),
         "lesions": lesion_means(comparison, scoring or Scoring()),
         "readings": readings(comparison),
     }

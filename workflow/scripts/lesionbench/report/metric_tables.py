@@ -1,4 +1,4 @@
-"""Each model's means of all scores but Dice: of voxels, surfaces and volumes in one table, of lesions in another."""
+"""Each model's means of all scores but Dice: of overlap and surfaces, of volumes, and of lesions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,8 +16,8 @@ _WITHOUT_LESION = ("false_positive_ml", "any_false_positive")
 
 
 def metric_means(comparison: Comparison, scoring: Scoring) -> Table:
-    """Return the means over studies of the scores of voxels, surfaces and volumes."""
-    shown = [metric for metric in METRICS if metric.table == "metrics" and metric.name != "dice"]
+    """Return the means over studies of the scores of overlap and surfaces, and of studies without lesion."""
+    shown = [metric for metric in _metrics_of("metrics") if metric.name != "dice"]
     if not _without_lesion(comparison):
         shown = [metric for metric in shown if metric.name not in _WITHOUT_LESION]
     notes = [*_means_of(comparison), *_nothing_predicted(comparison)]
@@ -25,7 +25,7 @@ def metric_means(comparison: Comparison, scoring: Scoring) -> Table:
         "HD95: 95th percentile of the distances between the surfaces, the larger of both directions; surface Dice: "
         f"share of both surfaces within {scoring.surface_tolerance_mm:g} mm of the other. A surface is the voxels with "
         "a face neighbour outside the mask, as in MetricsReloaded; tools that define it otherwise give other values "
-        "for the same masks. Differences of volume: predicted − reference."
+        "for the same masks. False slices: with a prediction and no lesion in the reference."
     )
     if without := _without_lesion(comparison):
         notes.append(
@@ -35,9 +35,18 @@ def metric_means(comparison: Comparison, scoring: Scoring) -> Table:
     return _table("Further metrics", comparison, shown, notes)
 
 
+def volume_means(comparison: Comparison) -> Table:
+    """Return the means over studies of the lesion volumes and their differences."""
+    notes = [
+        *_means_of(comparison),
+        "Differences: predicted − reference, whose mean is the bias; relative: as a share of the reference; absolute: "
+        "the size of the error.",
+    ]
+    return _table("Lesion volumes", comparison, _metrics_of("volumes"), notes)
+
+
 def lesion_means(comparison: Comparison, scoring: Scoring) -> Table:
     """Return the means over studies of the scores of lesions."""
-    shown = [metric for metric in METRICS if metric.table == "lesions"]
     notes = [
         *_means_of(comparison),
         f"A lesion: a connected component (26 neighbours) of at least {scoring.min_lesion_mm3:g} mm³. "
@@ -47,7 +56,11 @@ def lesion_means(comparison: Comparison, scoring: Scoring) -> Table:
         "Dice: mean Dice of pairs, of missed and false lesions 0.",
         *_nothing_predicted(comparison),
     ]
-    return _table("Lesions", comparison, shown, notes)
+    return _table("Lesions", comparison, _metrics_of("lesions"), notes)
+
+
+def _metrics_of(table: str) -> list[Metric]:
+    return [metric for metric in METRICS if metric.table == table]
 
 
 def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes: Sequence[str]) -> Table:
