@@ -56,6 +56,10 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
         found = [message for error in errors for message in _messages(_innermost(error))]
         raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
     resolved = _with_defaults(config, schema)
+    resolved["external"] = {
+        name: _with_defaults(external, schema["$defs"]["external_set"])
+        for name, external in resolved["external"].items()
+    }
     _check_models(resolved)
     for model in resolved["models"].values():
         if "architecture" in model:
@@ -94,7 +98,7 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
     if found := re.search("</script|<!--", model.get("label", ""), flags=re.IGNORECASE):
         raise UserError(f"models.{name}.label: {found[0]} would break the report. Leave it out.")
-    idle = sorted(model.keys() - {"label", "predictions"})
+    idle = sorted(model.keys() - {"label", "predictions", "external_predictions"})
     if "predictions" in model and idle:
         raise UserError(
             f"models.{name}: its masks are taken as they are, so {', '.join(idle)} would have no effect. Leave only:\n"
