@@ -8,11 +8,12 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lesionbench import __version__
+from lesionbench.data.reading import Reading
 from lesionbench.data.studies import is_nifti
 from lesionbench.errors import UserError
 
@@ -55,7 +56,8 @@ def _segment(options: argparse.Namespace) -> None:
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
 
-    volume = segment(load_run(options.run, options.device), options.scan, options.mask, options.threshold)
+    predictor = load_run(options.run, options.device)
+    volume = segment(predictor, options.scan, options.mask, options.threshold, _reading(options))
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
 
@@ -102,30 +104,36 @@ def _data_settings(path: Path) -> dict[str, Any]:
 
 def _find_all(settings: dict[str, Any], threads: int) -> tuple[Path, list[Any], list[Any]]:
     """Return the root of a data set, its studies, and all findings; that no studies are found is one as well."""
-    from lesionbench.data.findings import ERROR, Finding
+    from lesionbench.data.findings import ERROR, of_message
     from lesionbench.data.inventory import inventory, read_registry
-    from lesionbench.data.studies import find_studies
+    from lesionbench.data.studies import DataSet, find_studies
 
-    results = settings["pathvars"].get("results", "results")
-    root = Path(results, "phantom") if settings["dataset"]["phantom"] else Path(settings["dataset"]["root"])
+    dataset = DataSet.of(settings["dataset"])
+    if settings["dataset"]["phantom"]:
+        dataset = DataSet(Path(settings["pathvars"]["results"], "phantom"))
+    root = Path(dataset.root)
     try:
-        studies = find_studies(root)
+        studies = find_studies(dataset)
     except UserError as error:
-        what, _, remedy = str(error).partition(". ")
-        return root, [], [Finding(ERROR, "layout", "", "", what, remedy)]
+        return root, [], [of_message(ERROR, "layout", str(error))]
     registry, findings = None, []
     try:
-        registry = read_registry(root, {study.name for study in studies})
+        registry = read_registry(root, {study.name for study in studies}) if dataset.is_mosmed else None
     except UserError as error:
-        what, _, remedy = str(error).partition(". ")
-        findings = [Finding(ERROR, "registry", "", "", what, remedy)]
-    return root, studies, findings + inventory(studies, root, registry, threads, needs_ct=True).findings
+        findings = [of_message(ERROR, "registry", str(error))]
+    reading = Reading(**{field.name: settings["dataset"][field.name] for field in fields(Reading)})
+    return root, studies, findings + inventory(studies, root, registry, threads, reading, needs_ct=True).findings
 
 
 def _threads(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
     return int(text)
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    intensity = {"window": options.window} if options.window else "hu"
+    return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 
 
 def _threshold(text: str) -> float:
@@ -165,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"example:\n  {_SEGMENT_EXAMPLE}",
         formatter_class=raw,
     )
-    segment.add_argument("scan", type=Path, help="the CT: a NIfTI file (.nii.gz or .nii) in Hounsfield units")
+    segment.add_argument("scan", type=Path, help="the CT: NIfTI, NRRD, MetaImage, or a folder of DICOM slices")
     segment.add_argument("mask", type=Path, help="where to write the mask, on the grid of the scan (.nii.gz)")
     segment.add_argument(
         "--run",
@@ -175,5 +183,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
+    segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")
+    segment.add_argument(
+        "--geometry", choices=["sform", "qform"], help="what says where the voxels lie, where a NIfTI header says both"
+    )
+    segment.add_argument(
+        "--window",
+        type=float,
+        nargs=2,
+        metavar=("CENTRE", "WIDTH"),
+        help="of a scan in grey values from 0 to 255: the window in HU that they stand for",
+    )
     segment.set_defaults(command=_segment)
     return parser

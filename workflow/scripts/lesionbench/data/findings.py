@@ -51,6 +51,12 @@ class Finding:
         return f"{where}: {self.what}. {self.remedy}"
 
 
+def of_message(severity: str, kind: str, text: str, study: str = "", file: str = "") -> Finding:
+    """Return the finding that an error's or a warning's text tells: "what is wrong. What to do."."""
+    what, _, remedy = text.rstrip(".").partition(". ")
+    return Finding(severity, kind, study, file, what, remedy or "Nothing, if this is right")
+
+
 @dataclass(frozen=True)
 class Check:
     """What a check says of a file: a finding that does not yet know its study and file."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +12,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from lesionbench.data.duplicates import fingerprint, patients_in_names, same_contents, same_scans
-from lesionbench.data.findings import ERROR, WARNING, Check, Finding, check_grid, check_mask, check_values
+from lesionbench.data.findings import ERROR, WARNING, Check, Finding, check_grid, check_mask, check_values, of_message
 from lesionbench.data.frames import read_text
-from lesionbench.data.nifti import read_ct, read_header, read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
 from lesionbench.data.volume import PLANES, Grid, Volume, match_grid, to_slices
 from lesionbench.errors import UserError
@@ -24,8 +25,8 @@ from lesionbench.words import counted, listed
 
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
 _COLUMNS = (
-    "study", "category", "ct", "mask", "shape", "spacing_mm", "orientation", *(f"{plane}_slices" for plane in PLANES),
-    "lesion_slices", "lesion_ml", "ct_sha256", "mask_sha256",
+    "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation",
+    *(f"{plane}_slices" for plane in PLANES), "lesion_slices", "lesion_ml", "ct_sha256", "mask_sha256",
 )  # fmt: skip
 
 
@@ -86,13 +87,15 @@ def inventory(
     root: str | Path,
     registry: pd.DataFrame | None = None,
     threads: int = 1,
+    reading: Reading = AS_IS,
     needs_ct: bool = False,
 ) -> Inventory:
     """Return what the studies are and what is wrong with them; each file is read once, a study a thread at a time.
 
-    The table has a row for each study that can be read. Its columns are study, category, ct and mask (paths below
-    `root`), shape, spacing_mm (both in the order of the array's axes), orientation, the number of slices in each plane,
-    lesion_slices (axial slices with lesion), lesion_ml, ct_sha256 and mask_sha256. What is not there is missing (NA).
+    The table has a row for each study that can be read. Its columns are study, category, patient if one is known, ct
+    and mask (paths below `root`), shape, spacing_mm (both in the order of the array's axes), orientation, the number of
+    slices in each plane, lesion_slices (axial slices with lesion), lesion_ml, ct_sha256 and mask_sha256. What is not
+    there is missing (NA).
 
     A study without CT is an error if `needs_ct`, as it is for a training, else a warning.
     """
@@ -101,13 +104,15 @@ def inventory(
     findings = [] if registry is None else _missing_files(registry, root)
     findings += _missing_parts(studies, root, ERROR if needs_ct else WARNING)
     with collected_warnings() as take_warnings, ThreadPoolExecutor(threads) as pool:
-        examine = partial(_examine, root=root, categories=categories, take_warnings=take_warnings)
+        examine = partial(_examine, root=root, categories=categories, reading=reading, take_warnings=take_warnings)
         examined = list(tqdm(pool.map(examine, studies), total=len(studies), unit="study", disable=None))
     for one in examined:
         findings += one.findings
     findings += _repeated(examined, root)
     findings += _named_alike(studies)
     table = pd.DataFrame([one.row for one in examined if one.row], columns=list(_COLUMNS))
+    if table["patient"].isna().all():
+        table = table.drop(columns="patient")
     order = {ERROR: 0, WARNING: 1}
     findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
     return Inventory(table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"}), findings)
@@ -125,8 +130,10 @@ def findings_frame(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(map(asdict, findings), columns=[field.name for field in fields(Finding)])
 
 
-def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return category, studies, annotated and paper_studies, a row a category.
+def class_counts(
+    studies: pd.DataFrame, registry: pd.DataFrame | None = None, categories: Sequence[str] = CATEGORIES
+) -> pd.DataFrame:
+    """Return category, studies and annotated, a row a category, and for MosMedData's categories paper_studies.
 
     `studies` is the inventory. What the registry lists counts as well, so that the classes are those of the whole data
     set where only a part of it is there. A last row "unknown" is there if a study has no category.
@@ -134,14 +141,15 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     listed = studies if registry is None else pd.concat([registry, studies])
     listed = listed.drop_duplicates("study").fillna({"category": "unknown"})
     annotated = studies.loc[studies["mask"].notna()].fillna({"category": "unknown"})
-    rows = [*CATEGORIES, "unknown"] if (listed["category"] == "unknown").any() else list(CATEGORIES)
+    rows = [*categories, "unknown"] if (listed["category"] == "unknown").any() else list(categories)
     counts = pd.DataFrame(
         {
             "studies": listed["category"].value_counts().reindex(rows, fill_value=0),
             "annotated": annotated["category"].value_counts().reindex(rows, fill_value=0),
-            "paper_studies": pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows),
         }
     )
+    if tuple(categories) == CATEGORIES:
+        counts["paper_studies"] = pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows)
     return counts.rename_axis("category").reset_index()
 
 
@@ -193,24 +201,30 @@ def _missing_parts(studies: Sequence[Study], root: Path, severity: str) -> list[
 
 
 def _examine(
-    study: Study, root: Path, categories: Mapping[str, str], take_warnings: Callable[[], list[str]]
+    study: Study,
+    root: Path,
+    categories: Mapping[str, str],
+    reading: Reading,
+    take_warnings: Callable[[], list[str]],
 ) -> _Examined:
     """Read the files of a study and check them; a file that cannot be read is a finding."""
     category = categories.get(study.name, study.category)
     findings = [] if study.category in (None, category) else [_other_category(study, root, category)]
+    reading = replace(reading, series=study.series or reading.series)
     ct, mask = (
-        _try_reading(study, path, read, root, findings) for path, read in ((study.ct, read_ct), (study.mask, read_mask))
+        _try_reading(study, path, partial(read, reading=reading), root, findings)
+        for path, read in ((study.ct, read_ct), (study.mask, read_mask))
     )
-    grid = ct.grid if ct else _grid_alone(study.ct)
+    grid = ct.grid if ct else _grid_alone(study.ct, reading)
     if grid and mask:
         try:
             mask = match_grid(study.name, grid, mask)
         except UserError as error:
             findings.append(_finding(ERROR, "grid", study, study.mask, root, str(error)))
             mask = None
-    for text in take_warnings():
-        kind, file = ("mask-labels", study.mask) if study.mask and str(study.mask) in text else ("grid", study.mask)
-        findings.append(_finding(WARNING, kind, study, file, root, text))
+    for text in dict.fromkeys(take_warnings()):
+        read = next((path for path in (study.ct, study.mask) if text.startswith(f"{path}: ")), None)
+        findings.append(_finding(WARNING, "reading" if read else "grid", study, read or study.mask, root, text))
     findings += _checks(study, ct, mask, root)
     readable = bool(ct or not study.ct) and bool(mask or not study.mask)
     return _Examined(
@@ -231,10 +245,10 @@ def _try_reading(
         return None
 
 
-def _grid_alone(path: Path | None) -> Grid | None:
+def _grid_alone(path: Path | None, reading: Reading) -> Grid | None:
     """Return the grid of a CT whose voxels cannot be read, if its header can."""
     try:
-        return read_header(path) if path else None
+        return read_header(path, reading) if path else None
     except UserError:
         return None
 
@@ -258,8 +272,7 @@ def _of(study: Study, path: Path | None, root: Path, check: Check) -> Finding:
 def _finding(severity: str, kind: str, study: Study, path: Path | None, root: Path, text: str) -> Finding:
     """Return a finding of an error's or a warning's text: "file or study: what is wrong. What to do."."""
     text = text.removeprefix(f"{path}: ").removeprefix(f"{study.name}: ")
-    what, _, remedy = text.rstrip(".").partition(". ")
-    return Finding(severity, kind, study.name, _below(path, root), what, remedy or "Nothing, if this is right")
+    return of_message(severity, kind, text, study.name, _below(path, root))
 
 
 def _other_category(study: Study, root: Path, category: str | None) -> Finding:
@@ -322,6 +335,7 @@ def _describe(
     return {
         "study": study.name,
         "category": category,
+        "patient": study.patient,
         "ct": study.ct and _below(study.ct, root),
         "mask": study.mask and _below(study.mask, root),
         "shape": "x".join(map(str, grid.shape)),
