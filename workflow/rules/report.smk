@@ -44,6 +44,8 @@ rule compare:
         labels=experiment.labels,
         reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        patients=experiment.patients,
+        test_share=experiment.test_share,
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:
