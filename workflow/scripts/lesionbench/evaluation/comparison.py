@@ -100,7 +100,7 @@ def compare_models(
     whose = {study: (patients or {}).get(study, study) for study in kept}
     trainings = dice_by_training(studies, names, kept, whose)
     folds = _folds(studies, whose, test_share)
-    sample = _describe_sample(studies, kept, whose, folds)
+    sample = _describe_sample(studies, whose, folds)
     ranks = rank_distribution(trainings, resamples)
     pairs = compare_pairs(trainings, folds)
     pairs.insert(2, "first_label", pairs["first"].map(labels))
@@ -127,12 +127,13 @@ def _folds(studies: pd.DataFrame, whose: Mapping[str, str], test_share: float) -
     return Folds(of_study.groupby(pd.Series(whose)).first().to_numpy(), test_share)
 
 
-def _describe_sample(studies: pd.DataFrame, kept: Sequence[str], whose: Mapping[str, str], folds: Folds | None) -> Sample:
+def _describe_sample(studies: pd.DataFrame, whose: Mapping[str, str], folds: Folds | None) -> Sample:
+    """Return the sample of which `whose` are the studies, with the patient of each."""
     lesion = studies.groupby("study")["reference_ml"].first() > 0
     patients = len(set(whose.values()))
     count = 1 if folds is None else studies["fold"].nunique()
-    outside = int(lesion.sum()) - len(kept)
-    return Sample(len(kept), patients, int((~lesion).sum()), outside, count, coverage_of_mean(patients))
+    outside = int(lesion.sum()) - len(whose)
+    return Sample(len(whose), patients, int((~lesion).sum()), outside, count, coverage_of_mean(patients))
 
 
 def _intervals(trainings: Mapping[str, np.ndarray], folds: Folds | None) -> dict[str, dict[str, float]]:

@@ -79,7 +79,7 @@ def _verdict(comparison: Comparison) -> tuple[str, ...]:
 def _against(comparison: Comparison, leader: str) -> tuple[list[str], list[str], list[str]]:
     """Return the models that the leader differs from, those of which only the networks do, and all of which not."""
     beaten, only_networks, rivals = [], [], []
-    for pair in _pairs_of(comparison.pairs, leader).to_dict("records"):
+    for pair in pairs_of(comparison.pairs, leader).to_dict("records"):
         other = pair["second"] if pair["first"] == leader else pair["first"]
         gain = pair["difference"] if pair["first"] == leader else -pair["difference"]
         if pair["different"] and gain > 0:
@@ -166,7 +166,8 @@ def widest_interval(pairs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return low, high
 
 
-def _pairs_of(pairs: pd.DataFrame, model: str) -> pd.DataFrame:
+def pairs_of(pairs: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Return the pairs that a model is one of."""
     return pairs[(pairs["first"] == model) | (pairs["second"] == model)]
 
 

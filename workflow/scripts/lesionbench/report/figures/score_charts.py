@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import fewest_studies, limits_of_agreement
-from lesionbench.report.conclusions import widest_interval
+from lesionbench.report.conclusions import pairs_of, widest_interval
 from lesionbench.report.style import (
     BLUE,
     COLUMN,
@@ -82,15 +82,11 @@ def dice_by_model(comparison: Comparison) -> Figure:
 
 
 def pairwise_differences(comparison: Comparison) -> Figure:
-    """Draw the mean difference in Dice of each pair of models with its intervals: a forest plot.
+    """Draw the mean difference in Dice of pairs of models (`_pairs_to_draw`) with its intervals: a forest plot.
 
-    A thick line is the interval of these trained networks, a thin one that of networks trained again. Of more than 28
-    pairs only those with the model of the highest mean are drawn.
+    A thick line is the interval of these trained networks, a thin one that of networks trained again.
     """
-    pairs = comparison.pairs
-    if len(pairs) > _MOST_PAIRS:
-        leader = comparison.models.set_index("model")["mean_dice"].idxmax()
-        pairs = pairs[(pairs["first"] == leader) | (pairs["second"] == leader)]
+    pairs = _pairs_to_draw(comparison)
     rows = np.arange(len(pairs))
     figure = new_figure(PAGE * 0.85, 1.1 + 0.34 * len(rows))
     axes = figure.add_subplot()
@@ -122,6 +118,13 @@ def pairwise_differences(comparison: Comparison) -> Figure:
         axes.plot([], [], "-", color=GREY, linewidth=0.8, label="interval if trained again")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _pairs_to_draw(comparison: Comparison) -> pd.DataFrame:
+    """Return the pairs of models; of more than 28 only those with the model of the highest mean."""
+    if len(comparison.pairs) <= _MOST_PAIRS:
+        return comparison.pairs
+    return pairs_of(comparison.pairs, str(comparison.models.set_index("model")["mean_dice"].idxmax()))
 
 
 def _write_beside(axes: Axes, row: float, *columns: str) -> None:
