@@ -33,7 +33,7 @@ from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars
 from lesionbench.files import sha256
-from lesionbench.report.catalogue import FIGURES, caption, due_figures
+from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
 from lesionbench.words import Verbatim
 
 prefer_this_checkout()

@@ -30,6 +30,7 @@ rule inventory:
         studies="<results>/dataset/studies.csv",
         classes="<results>/dataset/classes.csv",
         findings="<results>/dataset/findings.csv",
+        fingerprints="<results>/dataset/fingerprints.npz",
     log:
         "<logs>/inventory.log",
     conda:

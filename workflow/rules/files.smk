@@ -6,9 +6,30 @@ def masks_of(model, fold, seed):
     return folder if row.trained else ancient(folder)
 
 
+def in_set(name):
+    """A function of wildcards: what an external set says of `name`."""
+
+    def ask(wildcards):
+        found = getattr(experiment.external[wildcards.external], name)
+        return planned(found)(wildcards) if callable(found) else found
+
+    return ask
+
+
+def external_masks_of(wildcards):
+    """As `masks_of`, of an external set."""
+    folder = in_set("masks_of")(wildcards)
+    return folder if experiment.rows[wildcards.model].trained else ancient(folder)
+
+
 def of_runs(pattern, runs=experiment.runs):
     """`pattern` filled in for every run of the experiment, or for some."""
     return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
+
+
+def set_label(wildcards):
+    """The category of an external set in the report."""
+    return Verbatim(f"External set: {experiment.external[wildcards.external].label}")
 
 
 # The run of each model whose masks the figures of slices show.
@@ -23,23 +44,30 @@ figure_inputs = {
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     "stacks": shown_stacks,
+    "transfer": "<results>/tables/external_sets.csv",
 }
 
 
-def table(name, category):
+def table(name, category, folder="<results>/tables"):
     """The files of a table; the report shows the page."""
     page = report(
-        f"<results>/tables/{name}.html",
+        f"{folder}/{name}.html",
         caption=f"../report/{name}.rst",
         category=category,
         labels={"result": f"Table: {name.replace('_', ' ')}"},
     )
-    return [page, *(f"<results>/tables/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
+    return [page, *(f"{folder}/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
 
 
-def figure(name, caption, category, labels):
+def comparison_tables(category, folder="<results>/tables"):
+    """The tables of a comparison, by their names."""
+    names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings")
+    return {name: table(name, category, folder) for name in names}
+
+
+def figure(name, caption, category, labels, folder="<results>/figures"):
     """The files of a figure, one a format; the report shows the first."""
-    first, *others = [f"<results>/figures/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
+    first, *others = [f"{folder}/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
     return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
 
 
@@ -55,4 +83,7 @@ def targets():
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
         rules.compare_cost.output if experiment.trained else [],
+        collect(rules.compare_external.output, external=experiment.external),
+        collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
+        rules.compare_sets.output if experiment.external else [],
     ]

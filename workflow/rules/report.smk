@@ -46,14 +46,8 @@ rule compare:
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
     output:
+        **comparison_tables("Comparison"),
         data="<results>/comparison.json",
-        comparison=table("comparison", "Comparison"),
-        pairwise=table("pairwise", "Comparison"),
-        per_study=table("per_study", "Comparison"),
-        metrics=table("metrics", "Comparison"),
-        volumes=table("volumes", "Comparison"),
-        lesions=table("lesions", "Comparison"),
-        readings=table("readings", "Comparison"),
     log:
         "<logs>/compare.log",
     conda:

@@ -1,13 +1,19 @@
 """The same scan twice: by its voxels, by what it looks like, and what names of studies tell of their patients."""
 
+import math
 import re
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lesionbench.data.volume import Volume, to_slices
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
 
 # Slices, rows and columns of a fingerprint, in axial display orientation; what is stored is one byte a voxel.
 SHAPE = (24, 32, 32)
@@ -37,6 +43,24 @@ def fingerprint(ct: Volume) -> np.ndarray:
     for size in SHAPE:  # the first axis becomes the last; BLAS would start threads for little
         small = np.einsum("abc,da->bcd", small, _parts(len(small), size))
     return np.asarray(np.rint((small - low) * (255 / (high - low))).astype(np.uint8).ravel())
+
+
+def write_fingerprints(fingerprints: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Write fingerprints by study as npz."""
+    names, rows = np.array(list(fingerprints), np.str_), np.array(list(fingerprints.values()), np.uint8)
+    with atomic(path) as temporary:
+        np.savez(temporary, studies=names, fingerprints=rows.reshape(len(names), math.prod(SHAPE)))
+
+
+def read_fingerprints(path: str | Path) -> dict[str, np.ndarray]:
+    """Read what `write_fingerprints` wrote. Raises UserError, naming the file, where it is missing or damaged."""
+    try:
+        with np.load(path) as arrays:
+            return dict(zip(arrays["studies"].tolist(), arrays["fingerprints"], strict=True))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: cannot be read as fingerprints ({error}). Delete it and run the workflow again, which writes it."
+        ) from error
 
 
 def _parts(length: int, size: int) -> np.ndarray:

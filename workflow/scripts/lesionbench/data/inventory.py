@@ -31,10 +31,11 @@ _COLUMNS = (
 
 
 class Inventory(NamedTuple):
-    """A row for each study, and all that is wrong or looks wrong, errors first."""
+    """A row for each study; all that is wrong or looks wrong, errors first; what each CT looks like, by study."""
 
     table: pd.DataFrame
     findings: list[Finding]
+    fingerprints: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,39 @@ def inventory(
         table = table.drop(columns="patient")
     order = {ERROR: 0, WARNING: 1}
     findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
-    return Inventory(table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"}), findings)
+    looks = {one.study.name: one.fingerprint for one in examined if one.fingerprint is not None}
+    return Inventory(table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"}), findings, looks)
+
+
+def find_known(external: Inventory, table: pd.DataFrame, fingerprints: Mapping[str, np.ndarray]) -> list[Finding]:
+    """Return the studies of an external set whose scans are those of studies that a model may have learned from.
+
+    table, fingerprints: of the inventory of the data set that is trained on. The same file and the same look are
+    errors, a similar look is a warning; only studies with a mask are learned from.
+    """
+    known = table[table["mask"].notna()]
+    by_content = dict(zip(known["ct_sha256"].dropna(), known.loc[known["ct_sha256"].notna(), "study"], strict=True))
+    looks = {study: fingerprints[study] for study in known["study"] if study in fingerprints}
+    pairs = same_scans([*looks.values(), *external.fingerprints.values()])
+    names = [*looks, *external.fingerprints]
+    alike = {
+        names[pair.second]: (names[pair.first], pair.correlation)
+        for pair in pairs
+        if pair.first < len(looks) <= pair.second
+    }
+    remedy = "Take it out of the external set, or its twin out of the data set: a model may have learned from it"
+    findings = []
+    for study, file, digest in external.table[["study", "ct", "ct_sha256"]].itertuples(index=False, name=None):
+        twin, correlation = alike.get(study, ("", 0.0))
+        if digest in by_content:
+            what, severity = f"the CT is the same file as that of {by_content[digest]} in the data set", ERROR
+        elif twin:
+            what = f"the CT looks like the same scan as that of {twin} in the data set (correlation {correlation:.3f})"
+            severity = ERROR if correlation == 1 else WARNING
+        else:
+            continue
+        findings.append(Finding(severity, "known-scan", study, file, what, remedy))
+    return findings
 
 
 def refuse_errors(findings: Sequence[Finding], root: str | Path) -> None:

@@ -29,6 +29,7 @@ from lesionbench.experiment.checks import (
     check_slices_to_show,
     read_reference_results,
 )
+from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Row, Run, Trained, make_row
@@ -41,7 +42,7 @@ class Experiment:
 
     dataset: where the studies lie; registry: the data set's list of studies and classes, None where there is none;
     rows: the models that are compared, by name, in the order of the tables; reference_results: the numbers to set
-    beside ours, a row of model, mean Dice and maximum Dice each.
+    beside ours, a row of model, mean Dice and maximum Dice each; external: further data sets to test on, by name.
 
     Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
@@ -53,6 +54,7 @@ class Experiment:
     folds: dict[int, Fold]
     rows: dict[str, Row]
     reference_results: list[list[Any]]
+    external: dict[str, Cohort]
 
     @cached_property
     def scans(self) -> list[str]:
@@ -134,6 +136,16 @@ class Experiment:
     def elsewhere(self) -> dict[str, str]:
         """The folders of the rows whose masks were made elsewhere, by their names in words."""
         return {row.label: row.folder for row in self.rows.values() if isinstance(row, Elsewhere)}
+
+    @cached_property
+    def set_labels(self) -> list[str]:
+        """The external sets in tables and figures, in their order."""
+        return [cohort.label for cohort in self.external.values()]
+
+    @cached_property
+    def patients_by_set(self) -> list[dict[str, str]]:
+        """The patient of each study: of the data set, then of each external set."""
+        return [self.patients, *(cohort.patients for cohort in self.external.values())]
 
     @cached_property
     def scoring(self) -> dict[str, Any]:
@@ -219,6 +231,26 @@ class Experiment:
         trained = self.trained if model is None else model in self.trained
         return f"{text} (seed {self.settings['seeds'][0]})" if trained and len(self.settings["seeds"]) > 1 else text
 
+    def external_runs(self, external: str) -> list[Run]:
+        """Return the runs that are tested on an external set, in the order of the tables.
+
+        Of masks from elsewhere there is one run, under the first fold.
+        """
+        rows = self.external[external].rows.values()
+        folds = {True: list(self.folds), False: [self.first_fold]}
+        return [run for row in rows for run in row.runs(folds[row.trained], self.settings["seeds"])]
+
+    def external_trainings(self, external: str) -> list[list[Any]]:
+        """Return what stands for `external_runs` in a comparison: a model, fold 0, and the number of its training.
+
+        There are no folds, since each network is tested on all studies.
+        """
+        seeds = self.settings["seeds"]
+        return [
+            [model, 0, list(self.folds).index(fold) * len(seeds) + seeds.index(seed)]
+            for model, fold, seed in self.external_runs(external)
+        ]
+
     def unfinished(self) -> str:
         """Return a sentence on the runs that have no scores yet, empty where all have."""
         scores = Path(self.settings["pathvars"].get("results", "results"), "metrics")
@@ -260,10 +292,13 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     patients = {study.name: study.patient or study.name for study in studies if study.mask}
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]))}
     by_name = {study.name: study for study in studies}
-    experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference)
+    external = find_cohorts(settings, rows, studies, root)
+    experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference, external)
     check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
     check_paths([] if phantom else [*by_name, *experiment.scans, *experiment.masks], rows)
+    for cohort in external.values():
+        check_paths([*cohort.studies, *cohort.scans, *cohort.masks], cohort.rows)
     return experiment
 
 

@@ -44,6 +44,14 @@ class Row(ABC):
     def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
         """Return the masks of studies that were there before the workflow ran, by study; they need not exist."""
 
+    @abstractmethod
+    def is_tested_on(self, external: str) -> bool:
+        """Say whether there are, or will be, its masks of an external set."""
+
+    @abstractmethod
+    def external_mask_files(self, external: str, studies: Sequence[str]) -> dict[str, Path]:
+        """Return `mask_files` of the studies of an external set."""
+
 
 @dataclass(frozen=True)
 class Trained(Row):
@@ -60,6 +68,12 @@ class Trained(Row):
         return f"<results>/predictions/{self.model}/fold-{fold}/seed-{seed}"
 
     def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
+        return {}
+
+    def is_tested_on(self, external: str) -> bool:
+        return True
+
+    def external_mask_files(self, external: str, studies: Sequence[str]) -> dict[str, Path]:
         return {}
 
     @property
@@ -81,6 +95,7 @@ class Elsewhere(Row):
     """Masks in a folder that another program made. They have no seed: there is one run a fold, under the first seed."""
 
     folder: str
+    external_folders: Mapping[str, str]
     trained = False
 
     def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
@@ -92,10 +107,16 @@ class Elsewhere(Row):
     def mask_files(self, studies: Sequence[str]) -> dict[str, Path]:
         return find_predictions(self.folder, studies)
 
+    def is_tested_on(self, external: str) -> bool:
+        return external in self.external_folders
+
+    def external_mask_files(self, external: str, studies: Sequence[str]) -> dict[str, Path]:
+        return find_predictions(self.external_folders[external], studies)
+
 
 def make_row(model: str, settings: Mapping[str, Any]) -> Row:
     """Return the row that a model's resolved settings describe."""
     label = settings.get("label", model)
     if "predictions" in settings:
-        return Elsewhere(model, label, settings["predictions"])
+        return Elsewhere(model, label, settings["predictions"], settings.get("external_predictions", {}))
     return Trained(model, label, ModelEntry.of(settings), Recipe(**settings["training"]))

@@ -25,7 +25,7 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "trainings", "several models"] | None = None
+    needs: Literal["ct", "trainings", "several models", "external sets"] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -121,6 +121,15 @@ FIGURES: Mapping[str, Figure] = {
             "fewer than six studies.",
         ),
         Figure(
+            "external_sets",
+            "external_sets:external_sets",
+            ("transfer",),
+            "Comparison",
+            "Mean Dice of each model on {studies} of the data set and on all studies of the external sets, with 95 % "
+            "interval (logit-t over patients). A model whose marks lie far apart does not hold on the other set.",
+            needs="external sets",
+        ),
+        Figure(
             "dice_by_cost",
             "score_charts:dice_by_cost",
             ("comparison", "cost"),
@@ -149,14 +158,20 @@ def due_figures(experiment: Experiment) -> list[str]:
         "ct": experiment.shows_ct,
         "trainings": bool(experiment.trained),
         "several models": len(experiment.rows) > 1,
+        "external sets": bool(experiment.external),
     }
     return [figure.name for figure in FIGURES.values() if has[figure.needs]]
 
 
-def caption(name: str, experiment: Experiment) -> str:
-    """Return how a figure is to be read, with what the experiment fills in."""
+def external_figures(experiment: Experiment) -> list[str]:
+    """Return the names of the figures that there are of each external set: those of a comparison alone."""
+    return [name for name in due_figures(experiment) if FIGURES[name].reads == ("comparison",)]
+
+
+def caption(name: str, experiment: Experiment, studies: str | None = None) -> str:
+    """Return how a figure is to be read, with what the experiment fills in; `studies` where they are of another set."""
     return FIGURES[name].caption.format(
-        studies=experiment.test_studies(),
+        studies=studies or experiment.test_studies(),
         shown=experiment.shown_studies(),
         trainings=len(experiment.trainings),
         models=len(experiment.rows),

@@ -17,6 +17,7 @@ READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "cost": lambda files, params: read_frame(files),
     "histories": lambda files, params: collect_scores(files, params["runs"]),
     "labels": lambda files, params: params["labels"],
+    "transfer": lambda files, params: read_frame(files),
     "stacks": lambda files, params: dict(zip(params["shown"], files, strict=True)),
 }
 

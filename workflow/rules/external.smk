@@ -1,0 +1,170 @@
+wildcard_constraints:
+    external="[^/]+",
+
+
+use rule inventory as inventory_external with:
+    input:
+        ct=in_set("scans"),
+        masks=in_set("masks"),
+        registry=in_set("registry"),
+        known=["<results>/dataset/studies.csv", "<results>/dataset/fingerprints.npz"],
+    output:
+        studies="<results>/external/{external}/dataset/studies.csv",
+        classes="<results>/external/{external}/dataset/classes.csv",
+        findings="<results>/external/{external}/dataset/findings.csv",
+        fingerprints="<results>/external/{external}/dataset/fingerprints.npz",
+    log:
+        "<logs>/external/{external}/inventory.log",
+    params:
+        root=in_set("root"),
+        studies=in_set("listing"),
+        categories=in_set("categories"),
+        reading=in_set("reading"),
+        code=code_digest("inventory"),
+    message:
+        "Checking the external set {wildcards.external} and taking its inventory"
+
+
+use rule preprocess as preprocess_external with:
+    input:
+        ct=in_set("ct"),
+        mask=in_set("mask"),
+        # As in `preprocess`; here also a set that holds studies which the models learn from.
+        checked=ancient("<results>/external/{external}/dataset/findings.csv"),
+    output:
+        "<results>/external/{external}/slices/{study}.npz",
+    log:
+        "<logs>/external/{external}/preprocess/{study}.log",
+    params:
+        reading=in_set("study_reading"),
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        code=code_digest("preprocess"),
+    message:
+        "Cutting {wildcards.study} of {wildcards.external} into slices"
+
+
+use rule gather as gather_external with:
+    input:
+        lambda wildcards: collect(
+            "<results>/external/{external}/slices/{study}.npz",
+            external=wildcards.external,
+            study=experiment.external[wildcards.external].studies,
+        ),
+    output:
+        "<results>/external/{external}/slices.csv",
+    log:
+        "<logs>/external/{external}/gather.log",
+    params:
+        studies=in_set("names"),
+        code=code_digest("gather"),
+    message:
+        "Listing the slices of {wildcards.external}"
+
+
+use rule predict as predict_external with:
+    input:
+        weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
+        run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
+        test="<results>/external/{external}/slices.csv",
+    output:
+        directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
+    log:
+        "<logs>/external/{external}/predict/{model}/fold-{fold}/seed-{seed}.log",
+    message:
+        "Predicting {wildcards.external} with {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
+
+
+use rule evaluate as evaluate_external with:
+    input:
+        predictions=external_masks_of,
+        masks=in_set("masks_from_elsewhere"),
+        references=in_set("masks"),
+    output:
+        studies="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
+        slices="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
+    log:
+        "<logs>/external/{external}/evaluate/{model}/fold-{fold}/seed-{seed}.log",
+    params:
+        studies=in_set("names"),
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        scoring=experiment.scoring,
+        reading=in_set("mask_reading"),
+        code=code_digest("evaluate"),
+    message:
+        "Scoring {wildcards.model} on {wildcards.external}, fold {wildcards.fold}, seed {wildcards.seed}"
+
+
+use rule compare as compare_external with:
+    input:
+        metrics=lambda wildcards: of_runs(
+            f"<results>/external/{wildcards.external}/metrics/{{model}}/fold-{{fold}}/seed-{{seed}}/studies.csv",
+            experiment.external_runs(wildcards.external),
+        ),
+        slices=lambda wildcards: of_runs(
+            f"<results>/external/{wildcards.external}/metrics/{{model}}/fold-{{fold}}/seed-{{seed}}/slices.csv",
+            experiment.external_runs(wildcards.external),
+        ),
+    output:
+        **comparison_tables(set_label, "<results>/external/{external}/tables"),
+        data="<results>/external/{external}/comparison.json",
+    log:
+        "<logs>/external/{external}/compare.log",
+    params:
+        runs=lambda wildcards: experiment.external_trainings(wildcards.external),
+        labels=in_set("labels"),
+        reference=[],
+        resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        scoring=experiment.scoring,
+        patients=in_set("patients"),
+        test_share=0,
+        studies=in_set("words"),
+        code=code_digest("compare"),
+    message:
+        "Comparing the models on {wildcards.external}"
+
+
+use rule plot as plot_external with:
+    input:
+        comparison="<results>/external/{external}/comparison.json",
+    output:
+        figure(
+            "{figure}",
+            "figure",
+            set_label,
+            lambda wildcards: {"result": f"Figure: {wildcards.figure.replace('_', ' ')}"},
+            "<results>/external/{external}/figures",
+        ),
+    log:
+        "<logs>/external/{external}/plot/{figure}.log",
+    params:
+        function=lambda wildcards: FIGURES[wildcards.figure].function,
+        reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
+        caption=lambda wildcards: caption(wildcards.figure, experiment, experiment.external[wildcards.external].words),
+        code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
+    message:
+        "Drawing {wildcards.figure} of {wildcards.external}"
+
+
+rule compare_sets:
+    input:
+        comparison="<results>/comparison.json",
+        sets=collect("<results>/external/{external}/comparison.json", external=experiment.external),
+    output:
+        table("external_sets", "Comparison"),
+    log:
+        "<logs>/compare_sets.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
+    params:
+        sets=experiment.set_labels,
+        patients=experiment.patients_by_set,
+        studies=experiment.test_studies(),
+        code=code_digest("compare_sets"),
+    message:
+        "Comparing the data set with the external sets"
+    script:
+        "../scripts/compare_sets.py"

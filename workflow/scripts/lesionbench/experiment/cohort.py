@@ -1,0 +1,215 @@
+"""External data sets: the models are tested on their studies, and nothing is learned or chosen on them.
+
+Imported while Snakemake parses the workflow, so it needs nothing beyond what `config` needs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lesionbench.data.reading import Reading
+from lesionbench.data.studies import DataSet, Study, find_registry, find_studies
+from lesionbench.errors import UserError
+from lesionbench.experiment.rows import Elsewhere, Row
+from lesionbench.files import refuse_links_to_nothing
+from lesionbench.words import counted, first_few
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """An external data set: its studies with a lesion mask, and the rows of the comparison that are tested on it.
+
+    name: in paths and in the configuration; label: in tables and figures; reading: how its files are read.
+    """
+
+    name: str
+    label: str
+    dataset: DataSet
+    reading: dict[str, Any]
+    studies: dict[str, Study]
+    rows: dict[str, Row]
+
+    @property
+    def key(self) -> str:
+        """Its section of the configuration."""
+        return f"external.{self.name}"
+
+    @property
+    def root(self) -> str:
+        """Its folder."""
+        return str(self.dataset.root)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its studies."""
+        return list(self.studies)
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """The classes of its studies."""
+        return sorted({study.category for study in self.studies.values() if study.category})
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The names in words of the models that are tested on it."""
+        return {model: row.label for model, row in self.rows.items()}
+
+    @property
+    def mask_reading(self) -> dict[str, Any]:
+        """How its reference masks are read."""
+        return {key: self.reading[key] for key in ("lesion_labels", "geometry")}
+
+    @property
+    def words(self) -> str:
+        """What captions say of its studies."""
+        return f"{counted(len(self.studies), 'study')} of the external set {self.label}"
+
+    @cached_property
+    def scans(self) -> list[str]:
+        """All CT volumes."""
+        return [str(study.ct) for study in self.studies.values() if study.ct]
+
+    @cached_property
+    def masks(self) -> list[str]:
+        """All reference masks."""
+        return [str(study.mask) for study in self.studies.values()]
+
+    @cached_property
+    def registry(self) -> list[str]:
+        """Its list of studies and classes, or nothing."""
+        found = find_registry(self.dataset.root) if self.dataset.is_mosmed else None
+        return [str(found)] if found else []
+
+    @cached_property
+    def listing(self) -> list[list[Any]]:
+        """Name, category, patient and series of each study, and whether it has a CT and a mask."""
+        return [
+            [study.name, study.category, study.patient, study.series, bool(study.ct), True]
+            for study in self.studies.values()
+        ]
+
+    @cached_property
+    def patients(self) -> dict[str, str]:
+        """The patient of each study; a study of an unknown patient stands for one."""
+        return {study.name: study.patient or study.name for study in self.studies.values()}
+
+    def study_reading(self, study: str) -> dict[str, Any]:
+        """Return how a study's files are read: the table may say which series of its CT."""
+        series = self.studies[study].series
+        return {**self.reading, "series": series} if series else self.reading
+
+    def ct(self, study: str) -> str:
+        """Return the CT volume of a study."""
+        return str(self.studies[study].ct)
+
+    def mask(self, study: str) -> str:
+        """Return the reference mask of a study."""
+        return str(self.studies[study].mask)
+
+    def masks_of(self, model: str, fold: str, seed: str) -> str:
+        """Return the folder of the masks of a run, in Snakemake's path variables."""
+        row = self.rows[model]
+        if isinstance(row, Elsewhere):
+            return str(Path(row.external_folders[self.name]))
+        return f"<results>/external/{self.name}/predictions/{model}/fold-{fold}/seed-{seed}"
+
+    def mask_files(self, model: str) -> dict[str, Path]:
+        """Return the masks of its studies that were there before the workflow ran, by study; they need not exist."""
+        return self.rows[model].external_mask_files(self.name, self.names)
+
+    def masks_from_elsewhere(self, model: str) -> list[str]:
+        """Return `mask_files` as paths alone."""
+        return [str(path) for path in self.mask_files(model).values()]
+
+
+def find_cohorts(
+    settings: Mapping[str, Any], rows: Mapping[str, Row], known: Sequence[Study], root: str | Path
+) -> dict[str, Cohort]:
+    """Return the external sets of a resolved configuration by name.
+
+    known: the studies of the data set that is trained on, below `root`.
+
+    Raises UserError, naming the key, where a set cannot be found (`studies.find_studies`), has no masks or lacks a CT,
+    where a label stands for two sets, a folder of masks is of no set or lacks one, or a study is already known.
+    """
+    sets = settings["external"]
+    _check_labels(sets)
+    _check_folders(rows, sets)
+    cohorts = {}
+    for name, section in sets.items():
+        dataset = DataSet.of(section, f"external.{name}")
+        studies = {study.name: study for study in find_studies(dataset) if study.mask}
+        reading = {field.name: section[field.name] for field in fields(Reading)}
+        tested = {model: row for model, row in rows.items() if row.is_tested_on(name)}
+        cohort = Cohort(name, section.get("label", name), dataset, reading, studies, tested)
+        _check_studies(cohort)
+        _check_unknown(cohort, known, root, section["same_names"])
+        cohorts[name] = cohort
+    return cohorts
+
+
+def _check_labels(sets: Mapping[str, Mapping[str, Any]]) -> None:
+    seen: dict[str, str] = {}
+    for name, section in sets.items():
+        label = " ".join(section.get("label", name).split())
+        if seen.setdefault(label, name) != name:
+            raise UserError(
+                f"external.{name}.label: tables and figures call {seen[label]} {label} as well. Write, for example:\n"
+                f"  label: {name}"
+            )
+
+
+def _check_folders(rows: Mapping[str, Row], sets: Iterable[str]) -> None:
+    for model, row in rows.items():
+        unknown = sorted(row.external_folders.keys() - set(sets)) if isinstance(row, Elsewhere) else []
+        if unknown:
+            raise UserError(
+                f"models.{model}.external_predictions: {first_few(unknown)}: there is no such set in `external`. Known "
+                f"there: {', '.join(sets) or 'none'}."
+            )
+
+
+def _check_studies(cohort: Cohort) -> None:
+    """Refuse a set that cannot be tested on: no masks, no CT for a model, masks from elsewhere that are missing."""
+    if not cohort.studies:
+        raise UserError(
+            f"{cohort.key}: no study below {cohort.root} has a lesion mask where `mask` says, so there is nothing to "
+            "compare with. Correct `mask`, or take the set out."
+        )
+    without_ct = [study.name for study in cohort.studies.values() if not study.ct]
+    if without_ct and any(row.trained for row in cohort.rows.values()):
+        raise UserError(
+            f"{cohort.key}: {len(without_ct)} of {len(cohort.studies)} masks have no CT below {cohort.root} "
+            f"({first_few(without_ct)}). Add them, or remove these masks."
+        )
+    for model in cohort.rows:
+        files = cohort.mask_files(model)
+        refuse_links_to_nothing(files.values(), f"models.{model}.external_predictions.{cohort.name}")
+        if missing := [study for study, path in files.items() if not path.is_file()]:
+            raise UserError(
+                f"models.{model}.external_predictions.{cohort.name}: {len(missing)} of {len(cohort.studies)} studies "
+                f"have no mask there ({first_few(missing)}): {files[missing[0]]} and so on. Add what is missing, or "
+                "name each file as its study."
+            )
+
+
+def _check_unknown(cohort: Cohort, known: Sequence[Study], root: str | Path, same_names: bool) -> None:
+    """Refuse studies that the data set has as well, by their files or by their names; contents come later."""
+    files = {path.resolve(): study.name for study in known for path in (study.ct, study.mask) if path}
+    for study in cohort.studies.values():
+        for path in filter(None, (study.ct, study.mask)):
+            if (other := files.get(path.resolve())) is not None:
+                raise UserError(
+                    f"{cohort.key}: {path} is a file of {root} as well (study {other}). A model is not tested on "
+                    "studies that it may have learned from: take it out of one of the two."
+                )
+    names = {study.name for study in known if study.mask}
+    equal = [name for name in cohort.studies if name in names]
+    if equal and not same_names:
+        raise UserError(
+            f"{cohort.key}: {len(equal)} of its {len(cohort.studies)} studies are called as studies of {root} are "
+            f"({first_few(equal)}). If they are the same, take them out of the set. If they are others, write:\n"
+            f"  external:\n    {cohort.name}: {{same_names: true}}"
+        )
