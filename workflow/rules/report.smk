@@ -51,6 +51,8 @@ rule compare:
         pairwise=table("pairwise", "Comparison"),
         per_study=table("per_study", "Comparison"),
         metrics=table("metrics", "Comparison"),
+        volumes=table("volumes", "Comparison"),
+        lesions=table("lesions", "Comparison"),
         readings=table("readings", "Comparison"),
     log:
         "<logs>/compare.log",
@@ -64,6 +66,9 @@ rule compare:
         labels=experiment.labels,
         reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        scoring=experiment.scoring,
+        patients=experiment.patients,
+        test_share=experiment.test_share,
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:

@@ -220,3 +220,8 @@ def test_the_settings_of_a_data_set_do_not_depend_on_the_rest():
     assert settings["pathvars"] == dataset_settings({})["pathvars"]
     with pytest.raises(UserError, match=r"dataset\.rot.*Did you mean root"):
         dataset_settings({"dataset": {"rot": "scans"}})
+
+
+def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
+    with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
+        resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
