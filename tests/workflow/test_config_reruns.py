@@ -44,7 +44,9 @@ CHANGES = {
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
 # Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
-ABSENT = {"dataset.root", "pathvars.resources", "models.NAME.predictions"}
+ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
+    "pathvars.resources", "models.NAME.predictions",
+}  # fmt: skip
 RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -64,9 +65,9 @@ def inventory(
 ) -> pd.DataFrame:
     """Return a row a study, from the header of its CT and all of its mask.
 
-    The columns are study, category, ct and mask (paths below `root`), shape, spacing_mm (both in the order of the
-    array's axes), orientation, the number of slices in each plane, lesion_slices (axial slices with lesion), lesion_ml,
-    ct_sha256 and mask_sha256. What is not there is missing (NA).
+    The columns are study, category, patient if one is known, ct and mask (paths below `root`), shape, spacing_mm (both
+    in the order of the array's axes), orientation, the number of slices in each plane, lesion_slices (axial slices with
+    lesion), lesion_ml, ct_sha256 and mask_sha256. What is not there is missing (NA).
 
     Raises UserError that lists what is wrong with all studies: files that the registry names and that are not there,
     classes that differ from it, files that cannot be read, and masks on another grid than their CT.
@@ -81,11 +82,15 @@ def inventory(
     if problems:
         raise UserError(f"{root}: {len(problems)} of the data set's files cannot be used.\n" + "\n".join(problems))
     table = pd.DataFrame([outcome for outcome in outcomes if isinstance(outcome, dict)])
+    if table["patient"].isna().all():
+        table = table.drop(columns="patient")
     return table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"})
 
 
-def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return category, studies, annotated and paper_studies, a row a category.
+def class_counts(
+    studies: pd.DataFrame, registry: pd.DataFrame | None = None, categories: Sequence[str] = CATEGORIES
+) -> pd.DataFrame:
+    """Return category, studies and annotated, a row a category, and for MosMedData's categories paper_studies.
 
     `studies` is the inventory. What the registry lists counts as well, so that the classes are those of the whole data
     set where only a part of it is there. A last row "unknown" is there if a study has no category.
@@ -93,14 +98,15 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     listed = studies if registry is None else pd.concat([registry, studies])
     listed = listed.drop_duplicates("study").fillna({"category": "unknown"})
     annotated = studies.loc[studies["mask"].notna()].fillna({"category": "unknown"})
-    rows = [*CATEGORIES, "unknown"] if (listed["category"] == "unknown").any() else list(CATEGORIES)
+    rows = [*categories, "unknown"] if (listed["category"] == "unknown").any() else list(categories)
     counts = pd.DataFrame(
         {
             "studies": listed["category"].value_counts().reindex(rows, fill_value=0),
             "annotated": annotated["category"].value_counts().reindex(rows, fill_value=0),
-            "paper_studies": pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows),
         }
     )
+    if tuple(categories) == CATEGORIES:
+        counts["paper_studies"] = pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows)
     return counts.rename_axis("category").reset_index()
 
 
@@ -141,6 +147,7 @@ def _describe(study: Study, root: Path, category: str | None, reading: Reading) 
             f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
             "Move it, or correct the registry."
         )
+    reading = replace(reading, series=study.series or reading.series)
     mask = read_mask(study.mask, reading) if study.mask else None
     grids = [read_header(study.ct, reading)] if study.ct else []
     grids += [mask.grid] if mask else []
@@ -150,8 +157,9 @@ def _describe(study: Study, root: Path, category: str | None, reading: Reading) 
     return {
         "study": study.name,
         "category": category,
-        "ct": study.ct and study.ct.relative_to(root).as_posix(),
-        "mask": study.mask and study.mask.relative_to(root).as_posix(),
+        "patient": study.patient,
+        "ct": study.ct and _below(study.ct, root),
+        "mask": study.mask and _below(study.mask, root),
         "shape": "x".join(map(str, grid.shape)),
         "spacing_mm": "x".join(str(round(float(size), 4)) for size in grid.spacing),
         "orientation": grid.orientation,
@@ -161,3 +169,8 @@ def _describe(study: Study, root: Path, category: str | None, reading: Reading) 
         "ct_sha256": study.ct and sha256(study.ct),
         "mask_sha256": study.mask and sha256(study.mask),
     }
+
+
+def _below(path: Path, root: Path) -> str:
+    """Return a path below `root`, or as it is where a table names a file elsewhere."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
