@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lesionbench import __version__
-from lesionbench.data.reading import Reading
-from lesionbench.data.studies import is_nifti
+from lesionbench.data.reading import Reading, is_nifti
 from lesionbench.errors import UserError
 
 _ABOUT = "Use the models that the Lesionbench workflow has trained, on chest CT. For research only, not for diagnosis."
