@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, sha256
+from lesionbench.files import atomic, sha256, visible_files
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -45,3 +45,16 @@ def test_success_replaces_and_makes_the_folder(tmp_path):
 def test_sha256_is_of_the_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_the_hash_of_a_folder_is_of_what_is_seen_in_it_in_the_order_of_names(tmp_path):
+    for name, text in {"b/2": "two", "a": "one", ".DS_Store": "x", "b/._2": "x", ".hidden/3": "x"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert visible_files(tmp_path) == [tmp_path / "a", tmp_path / "b" / "2"]
+    before = sha256(tmp_path)
+    (tmp_path / "b" / "._2").write_text("y")
+    (tmp_path / "a").rename(tmp_path / "a2")
+    assert sha256(tmp_path) == before
+    (tmp_path / "b" / "2").write_text("three")
+    assert sha256(tmp_path) != before

@@ -35,6 +35,7 @@ rule train:
         model=planned(experiment.network),
         training=planned(experiment.recipe),
         preprocessing=lookup(within=settings, dpath="preprocessing"),
+        intensity=lookup(within=settings, dpath="dataset/intensity"),
         code=planned(experiment.training_code),
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

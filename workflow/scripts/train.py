@@ -24,6 +24,7 @@ with job_log(snakemake.log[0]):
                 read_manifest(snakemake.input.validation),
                 Preprocessing(**params.preprocessing),
                 int(snakemake.wildcards.fold),
+                params.intensity,
             ),
             folder,
             int(snakemake.wildcards.seed),

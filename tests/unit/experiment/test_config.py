@@ -214,25 +214,14 @@ def test_all_mistakes_are_told_at_once():
         resolve_config({"compare": ["a"], "seeds": [], "evaluation": {"threshold": 2}})
 
 
-<<<<<<< HEAD
-def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
-    with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
-        resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
-
-
-=======
->>>>>>> 9ce3fb874ae93fd1b56b6e7228d9c552f18c1958
 def test_the_settings_of_a_data_set_do_not_depend_on_the_rest():
     settings = dataset_settings({"dataset": {"root": "scans"}, "compare": [], "models": {"a": {}}, "seeds": "x"})
     assert settings["dataset"]["root"] == "scans" and settings["dataset"]["phantom"] is None
     assert settings["pathvars"] == dataset_settings({})["pathvars"]
     with pytest.raises(UserError, match=r"dataset\.rot.*Did you mean root"):
         dataset_settings({"dataset": {"rot": "scans"}})
-<<<<<<< HEAD
-=======
 
 
 def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
     with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
         resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
->>>>>>> 9ce3fb874ae93fd1b56b6e7228d9c552f18c1958

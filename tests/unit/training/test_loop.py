@@ -78,6 +78,7 @@ def test_a_training_leaves_weights_history_and_record(undisturbed, stacks):
     losses = [float(row["validation_loss"]) for row in history]
     assert record["best_epoch"] == 1 + losses.index(min(losses))
     assert record["parameters"] > 100_000 and record["peak_host_memory_bytes"] > 2**27
+    assert record["intensity"] == "hu"
     assert record["seconds"] == sum(float(row["seconds"]) for row in history)
 
 

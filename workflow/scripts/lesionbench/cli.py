@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionbench import __version__
-from lesionbench.data.reading import Reading
-from lesionbench.data.studies import is_nifti
+from lesionbench.data.reading import Reading, is_nifti
 from lesionbench.errors import UserError
 
 _ABOUT = "Use the models that the Lesionbench workflow has trained, on chest CT. For research only, not for diagnosis."
@@ -132,6 +131,8 @@ def _threads(text: str) -> int:
 
 
 def _reading(options: argparse.Namespace) -> Reading:
+    if options.window and not options.window[1] > 0:
+        raise UserError(f"--window: the width {options.window[1]:g} is not above 0. Give centre and width in HU.")
     intensity = {"window": options.window} if options.window else "hu"
     return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 

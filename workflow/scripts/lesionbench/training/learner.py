@@ -20,12 +20,16 @@ from lesionbench.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class FoldData:
-    """The slices of a fold's studies, npz files by the study's name, and how they were cut."""
+    """The slices of a fold's studies, npz files by the study's name, and how they were cut.
+
+    intensity: what the numbers in the CTs were, as `data.reading.Reading` has it; for the record.
+    """
 
     train: Mapping[str, str | Path]
     validation: Mapping[str, str | Path]
     preprocessing: Preprocessing
     fold: int = 0
+    intensity: Any = "hu"
 
 
 @dataclass

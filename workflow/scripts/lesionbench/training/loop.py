@@ -85,6 +85,7 @@ def describe_inputs(
         "model": asdict(model),
         "training": asdict(recipe),
         "preprocessing": asdict(data.preprocessing),
+        "intensity": data.intensity,
         "fold": data.fold,
         "encoder_weights_sha256": sha256(encoder_weights) if encoder_weights else None,
         "inputs_sha256": {
