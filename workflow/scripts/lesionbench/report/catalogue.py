@@ -110,10 +110,12 @@ FIGURES: Mapping[str, Figure] = {
             "score_charts:volume_agreement",
             ("comparison",),
             "Comparison",
-            "Agreement of lesion volumes in {studies}, by model (Bland–Altman): a dot is a study. The red line "
-            "and the number above are the mean difference, dashed lines and brackets the limits of agreement "
-            "(mean ± 1.96 SD), within which 95 % of normally distributed differences lie; they are left out for "
-            "fewer than six studies.",
+            "Agreement of lesion volumes in {studies}, by model (Bland–Altman, of ratios): a dot is a study. The red "
+            "line and the number above are the geometric mean of predicted over reference volume, dashed lines and "
+            "brackets the limits of agreement as factors (exp of mean ± 1.96 SD of the logarithms), within which "
+            "95 % of log-normal ratios lie; they are left out for fewer than six studies. Studies without lesion "
+            "in the reference have no ratio and are left out; where nothing is predicted, a triangle at the foot "
+            "marks the reference volume, and the limits leave the study out.",
         ),
         Figure(
             "dice_by_cost",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerErrorbar
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import READINGS
@@ -35,6 +35,7 @@ from lesionbench.report.tables import format_interval, format_number
 
 _MOST_LINES = 15  # studies whose lines through all models an eye can follow
 _MOST_PAIRS = 28
+_AT_THE_FOOT: dict[str, Any] = {"color": VERMILLION, "markersize": 4}
 
 
 def dice_by_model(comparison: Comparison) -> Figure:
@@ -155,39 +156,60 @@ def rank_stability(comparison: Comparison) -> Figure:
 
 
 def volume_agreement(comparison: Comparison) -> Figure:
-    """Draw predicted − reference volume over the mean of both, a dot a study and a panel a model, on common axes.
+    """Draw predicted over reference volume over the geometric mean of both, a dot a study and a panel a model.
 
-    Volumes are in ml, averaged over seeds. Lines mark the mean difference and the limits of agreement.
-    Source: Bland and Altman, Lancet 327:307 (1986), doi:10.1016/S0140-6736(86)90837-8.
+    Axes are logarithmic and common, volumes in ml, averaged over seeds. Lines mark the geometric mean of the ratios and
+    the limits of agreement, as factors. A study in which nothing is predicted has no ratio: a triangle at the foot
+    marks its reference volume.
+    Source: Bland and Altman, Stat Methods Med Res 8:135 (1999), doi:10.1177/096228029900800204.
     """
     labels, predicted = comparison.labels, comparison.scores["predicted_ml"]
     reference = comparison.scores["reference_ml"].bfill(axis=1).iloc[:, 0]  # the same for every model
     columns = min(4, len(labels))
     bands = math.ceil(len(labels) / columns)
-    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.1 * bands)
+    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.2 * bands)
     panels = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
     for position, (axes, (model, label)) in enumerate(zip(panels.flat, labels.items(), strict=False)):
-        differences = predicted[model] - reference
-        mean, low, high = limits_of_agreement(differences)
+        with_ratio = (reference > 0) & (predicted[model] > 0)
+        ratios = (predicted[model] / reference)[with_ratio]
+        nothing = reference[(reference > 0) & (predicted[model] == 0)]
         title = fold_label(label, 22, 3)
-        axes.axhline(0, color=INK, linewidth=0.6)
-        axes.plot((predicted[model] + reference) / 2, differences, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        axes.axhline(1, color=INK, linewidth=0.6)
+        means = np.sqrt((predicted[model] * reference)[with_ratio])
+        axes.plot(means, ratios, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        mean, low, high = np.exp(limits_of_agreement(np.log(ratios)))
         if math.isfinite(mean):
-            title += f"\n{format_number(mean, 1, signed=True)} ml\n({format_interval(low, high, 1, signed=True)})"
+            title += f"\n× {format_number(mean, 2)}\n({format_interval(low, high, 2)})"
             axes.axhline(mean, color=VERMILLION)
             for limit in (low, high):
                 axes.axhline(limit, color=VERMILLION, linestyle="--", linewidth=0.9)
+        if len(nothing):
+            axes.plot(nothing, [0.04] * len(nothing), "v", **_AT_THE_FOOT, transform=axes.get_xaxis_transform())
+            title += f"\nnothing predicted: {len(nothing)}"
         axes.set_title(title, fontsize=7)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.tick_params(labelbottom=position + columns >= len(labels))
-    # At least a millilitre, so that rounding errors between equal volumes do not look like differences.
-    bottom, top = panels[0, 0].get_ylim()
-    panels[0, 0].set(xlim=(0, None), ylim=(min(bottom, -1), max(top, 1)))
-    figure.supxlabel("Mean of reference and predicted volume (ml)", fontsize=8)
-    figure.supylabel("Predicted − reference (ml)", fontsize=8)
+    _set_logarithmic(panels[0, 0])
+    figure.supxlabel("Geometric mean of reference and predicted volume (ml)", fontsize=8)
+    figure.supylabel("Predicted / reference", fontsize=8)
     return figure
+
+
+def _set_logarithmic(axes: Axes) -> None:
+    """Set logarithmic axes: volumes over at least a decade, ratios symmetric about 1, at least from a half to twice."""
+    axes.set(xscale="log", yscale="log")
+    low, high = axes.get_xlim()
+    widen = max(1, math.sqrt(10 * low / high))
+    reach = max(2.2, *(max(end, 1 / end) for end in axes.get_ylim()))
+    axes.set(xlim=(low / widen, high * widen), ylim=(1 / reach, reach))
+    factors = (1.5, 2) if reach < 4 else (2, 5) if reach < 10 else (3, 10) if reach < 50 else (10, 100)
+    axes.set_yticks([*(1 / factor for factor in factors[::-1]), 1, *factors])
+    axes.yaxis.set_major_formatter(lambda ratio, _: f"{ratio:.3g}" if ratio >= 1 else f"1/{1 / ratio:.3g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter(lambda volume, _: f"{volume:,.3g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
