@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from lesionbench.data.nifti import read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_mask
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import to_slices
@@ -78,16 +79,22 @@ def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
 
 
 def prediction_strip(
-    stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame, label: str
+    stacks: Mapping[str, str | Path],
+    predictions: str | Path,
+    slices: pd.DataFrame,
+    label: str,
+    reading: Reading = AS_IS,
 ) -> Figure:
     """Draw slices of a model's worst, median and best study by Dice, without and with contours.
 
     These stand for Figures 6.2, 7.1, 8.3 and 9.3. Of a study the run of slices with most lesion is shown. Slices are
     consecutive; where they lie nearer than 5 mm, as coronal ones do, steps of about 5 mm are taken, since neighbours
-    would look the same. `slices` are the model's scores a slice.
+    would look the same. `slices` are the model's scores a slice, `reading` says how the data set is read.
     """
     dice = study_dice(slices)
-    bands = [(kind, _run_of(study, stacks, predictions, slices)) for kind, study in ranked_studies(dice).items()]
+    bands = [
+        (kind, _run_of(study, stacks, predictions, slices, reading)) for kind, study in ranked_studies(dice).items()
+    ]
     ratios = [views[0].ratio for _, views in bands for _ in range(2)]
     figure, grid = _panel_grid(ratios, STRIP_SLICES, top=0.2, heading=0.2)
     for number, (kind, views) in enumerate(bands):
@@ -108,12 +115,14 @@ def prediction_strip(
     return figure
 
 
-def _run_of(study: str, stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame) -> list[View]:
+def _run_of(
+    study: str, stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame, reading: Reading
+) -> list[View]:
     """Return views of the slices of a study that hold most lesion, about 5 mm apart."""
     stack = load_stack(stacks[study])
     voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()
     indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
-    return _views([Pick(study, index) for index in indices], stack, [predictions], [slices])
+    return _views([Pick(study, index) for index in indices], stack, [predictions], [slices], reading)
 
 
 def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
@@ -142,23 +151,28 @@ def read_views(
     stacks: Mapping[str, str | Path],
     predictions: Sequence[str | Path],
     slices: Sequence[pd.DataFrame],
+    reading: Reading = AS_IS,
 ) -> list[View]:
     """Read the picked slices with the predictions in each folder, reading each study once.
 
-    `slices` holds the scores a slice that belong to each folder.
+    `slices` holds the scores a slice that belong to each folder; `reading` says how the data set is read.
     """
     views: dict[Pick, View] = {}
     for study in sorted({pick.study for pick in picks}):
         chosen = [pick for pick in picks if pick.study == study]
-        views.update(zip(chosen, _views(chosen, load_stack(stacks[study]), predictions, slices), strict=True))
+        views.update(zip(chosen, _views(chosen, load_stack(stacks[study]), predictions, slices, reading), strict=True))
     return [views[pick] for pick in picks]
 
 
 def _views(
-    picks: Sequence[Pick], stack: SliceStack, predictions: Sequence[str | Path], slices: Sequence[pd.DataFrame]
+    picks: Sequence[Pick],
+    stack: SliceStack,
+    predictions: Sequence[str | Path],
+    slices: Sequence[pd.DataFrame],
+    reading: Reading = AS_IS,
 ) -> list[View]:
     """Return views of one study. `predictions` are folders, `slices` the scores of each."""
-    masks = [read_mask(find_prediction(folder, stack.study)) for folder in predictions]
+    masks = [read_mask(find_prediction(folder, stack.study), reading.predicted) for folder in predictions]
     cut = [to_slices(mask.data, mask.affine, stack.plane) for mask in masks]
     dice = [scores[scores["study"] == stack.study].set_index("slice")["dice"] for scores in slices]
     return [
