@@ -22,6 +22,7 @@ figure_inputs = {
     "comparison": "<results>/comparison.json",
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
+    "inventory": "<results>/dataset/studies.csv",
     "stacks": shown_stacks,
 }
 

@@ -25,6 +25,7 @@ rule compare:
     input:
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
+        inventory="<results>/dataset/studies.csv",
     output:
         data="<results>/comparison.json",
         comparison=table("comparison", "Comparison"),
@@ -33,6 +34,7 @@ rule compare:
         metrics=table("metrics", "Comparison"),
         volumes=table("volumes", "Comparison"),
         lesions=table("lesions", "Comparison"),
+        subgroups=table("subgroups", "Comparison"),
         readings=table("readings", "Comparison"),
     log:
         "<logs>/compare.log",

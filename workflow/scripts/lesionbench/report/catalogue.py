@@ -106,6 +106,25 @@ FIGURES: Mapping[str, Figure] = {
             needs="several models",
         ),
         Figure(
+            "rank_agreement",
+            "group_charts:rank_agreement",
+            ("comparison",),
+            "Comparison",
+            "Does the order of {models} models change with the score? Above, Kendall's τ between the orders by mean "
+            "over {studies}: 1 is the same order, −1 the reverse. Below, the ranks, 1 the best. Each mean is over the "
+            "studies in which every model has the score; τ is blank where all models are equal.",
+            needs="several models",
+        ),
+        Figure(
+            "dice_by_subgroup",
+            "group_charts:dice_by_subgroup",
+            ("comparison", "inventory"),
+            "Comparison",
+            "Dice of {studies} in groups, of those with lesion in the reference: a dot is a study, a large mark the "
+            "mean of a model, n the number of studies. Lesion volume: thirds of the studies by the reference's volume; "
+            "slice spacing: between axial slices. Groups differ in more than what they are named after.",
+        ),
+        Figure(
             "volume_agreement",
             "score_charts:volume_agreement",
             ("comparison",),

@@ -1,7 +1,6 @@
 """Charts of the scores: the models beside each other, their differences, ranks, volumes and cost."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,14 @@ from lesionbench.evaluation.statistics import fewest_studies, limits_of_agreemen
 from lesionbench.report.style import (
     BLUE,
     COLUMN,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
     PAGE,
     PALE,
-    PURPLE,
     VERMILLION,
     fold_label,
     hide_axes,
+    marks,
     new_figure,
 )
 from lesionbench.report.tables import format_interval, format_number
@@ -125,7 +122,7 @@ def dice_readings(comparison: Comparison) -> Figure:
     figure = new_figure(PAGE * 0.75, 1.2 + 0.48 * len(rows))
     axes = figure.add_subplot()
     shifts = np.linspace(-0.25, 0.25, len(READINGS))
-    for (reading, name), shift, (colour, mark) in zip(READINGS.items(), shifts, _marks(len(READINGS)), strict=True):
+    for (reading, name), shift, (colour, mark) in zip(READINGS.items(), shifts, marks(len(READINGS)), strict=True):
         look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
         axes.plot(readings[reading], rows + shift, mark, label=name, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
@@ -222,7 +219,7 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}
     for axes, (name, values) in zip(panels, measures.items(), strict=True):
-        for (colour, mark), value, model in zip(_marks(len(both)), values, both.to_dict("records"), strict=True):
+        for (colour, mark), value, model in zip(marks(len(both)), values, both.to_dict("records"), strict=True):
             mean, low, high = (model[column] for column in ("mean_dice", "mean_low", "mean_high"))
             span: Any = [[mean - low], [high - mean]]
             axes.errorbar(value, mean, yerr=span, fmt=mark, color=colour, markersize=5, capsize=3, clip_on=False)
@@ -231,8 +228,3 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     handles = [bar.lines[0] for bar in panels[0].containers]
     figure.legend(handles, [fold_label(label, 40, 1) for label in both["label"]], loc="outside lower center", ncols=2)
     return figure
-
-
-def _marks(count: int) -> Sequence[tuple[str, str]]:
-    colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
-    return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]
