@@ -74,7 +74,7 @@ def test_all_tables_and_figures_are_there(results):
     }
     expected = {"class_pie", "example_slice", "learning_curves", "model_grid_1", "model_grid_2", "dice_by_model"}
     expected |= {"pairwise_differences", "dice_readings", *(f"predictions/{model}" for model in MODELS)}
-    expected |= {"rank_stability", "volume_agreement", "dice_by_cost"}
+    expected |= {"rank_stability", "rank_agreement", "volume_agreement", "dice_by_cost", "dice_by_subgroup"}
     assert figures == expected
 
 
