@@ -11,6 +11,17 @@ LABELS = {"unet": "U-Net", "unet_vgg19": "U-Net with VGG19 encoder"}
 REFERENCE = [["unet", 0.602920, 0.809378], ["unet_vgg19", 0.597698, 0.815499]]
 
 
+# What is known of the studies of `score_frames`: four thick ones of another category than the six thin ones.
+INVENTORY = pd.DataFrame(
+    {
+        "study": [f"study_{number:04d}" for number in range(10)],
+        "category": ["CT-2"] * 4 + ["CT-1"] * 6,
+        "spacing_mm": ["0.7x0.7x8.0"] * 4 + ["1.0x0.7x0.7"] * 6,
+        "orientation": ["LAS"] * 4 + ["IPR"] * 6,
+    }
+)
+
+
 def score_frames(models=LABELS, studies=10, seeds=(0, 1)):
     rng = np.random.default_rng(0)
     base = rng.uniform(0.4, 0.7, studies)

@@ -65,7 +65,7 @@ def test_the_slice_table_counts_the_stacks(results):
 
 
 def test_all_tables_and_figures_are_there(results):
-    scores = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings")
+    scores = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
     for name in (*scores, "cost", "slices_by_subset"):
         for suffix in ("csv", "md", "tex", "html"):
             assert (results / "tables" / f"{name}.{suffix}").stat().st_size > 0
@@ -74,7 +74,7 @@ def test_all_tables_and_figures_are_there(results):
     }
     expected = {"class_pie", "example_slice", "learning_curves", "model_grid_1", "model_grid_2", "dice_by_model"}
     expected |= {"pairwise_differences", "dice_readings", *(f"predictions/{model}" for model in MODELS)}
-    expected |= {"rank_stability", "volume_agreement", "dice_by_cost"}
+    expected |= {"rank_stability", "rank_agreement", "volume_agreement", "dice_by_cost", "dice_by_subgroup"}
     assert figures == expected
 
 

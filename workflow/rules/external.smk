@@ -105,6 +105,7 @@ use rule compare as compare_external with:
             f"<results>/external/{wildcards.external}/metrics/{{model}}/fold-{{fold}}/seed-{{seed}}/slices.csv",
             experiment.external_runs(wildcards.external),
         ),
+        inventory="<results>/external/{external}/dataset/studies.csv",
     output:
         **comparison_tables(set_label, "<results>/external/{external}/tables"),
         data="<results>/external/{external}/comparison.json",

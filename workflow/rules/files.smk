@@ -43,6 +43,7 @@ figure_inputs = {
     "comparison": "<results>/comparison.json",
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
+    "inventory": "<results>/dataset/studies.csv",
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
 }
@@ -61,7 +62,7 @@ def table(name, category, folder="<results>/tables"):
 
 def comparison_tables(category, folder="<results>/tables"):
     """The tables of a comparison, by their names."""
-    names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings")
+    names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
     return {name: table(name, category, folder) for name in names}
 
 

@@ -45,6 +45,7 @@ rule compare:
     input:
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
+        inventory="<results>/dataset/studies.csv",
     output:
         **comparison_tables("Comparison"),
         data="<results>/comparison.json",

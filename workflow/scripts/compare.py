@@ -3,10 +3,12 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.data.frames import read_frame
     from lesionbench.evaluation.comparison import compare_models, write_comparison
     from lesionbench.evaluation.scores import collect_scores
     from lesionbench.evaluation.scoring import Scoring
     from lesionbench.report.comparison_tables import make_tables
+    from lesionbench.report.subgroup_table import subgroups
     from lesionbench.report.tables import write_table
 
     inputs, params = snakemake.input, snakemake.params
@@ -20,5 +22,7 @@ with job_log(snakemake.log[0]):
         params.test_share,
     )
     write_comparison(comparison, snakemake.output.data)
-    for name, table in make_tables(comparison, Scoring(**params.scoring)).items():
+    tables = make_tables(comparison, Scoring(**params.scoring))
+    tables["subgroups"] = subgroups(comparison, read_frame(inputs.inventory))
+    for name, table in tables.items():
         write_table(table, snakemake.output.get(name))

@@ -1,4 +1,4 @@
-"""Draw ten slices with one model's prediction: Figures 6.2, 7.1, 8.3 and 9.3."""
+"""Draw one model's prediction in its worst, median and best study: Figures 6.2, 7.1, 8.3 and 9.3."""
 
 from lesionbench.logs import job_log
 

@@ -15,7 +15,7 @@ from lesionbench.report.plot import READERS
 from planned import config, with_masks
 
 TRAINED_ONLY = {"learning_curves", "dice_by_cost"}
-SEVERAL_ONLY = {"pairwise_differences", "rank_stability"}
+SEVERAL_ONLY = {"pairwise_differences", "rank_stability", "rank_agreement"}
 STUDIES = [f"study_{number:04d}" for number in range(1, 13)]
 
 

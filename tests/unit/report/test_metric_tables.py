@@ -77,8 +77,8 @@ def test_the_foot_counts_the_dropped_components_of_the_references_once():
 
 def test_a_signed_difference_has_its_sign_and_undefined_studies_are_counted():
     shown = volume_means(comparison_of(volume_difference_ml=2.5, absolute_volume_difference_ml=2.5)).shown
-    assert shown["Difference (ml)"].tolist() == ["+2.5", "+2.5"]
-    assert shown["Absolute difference (ml) ↓"].tolist() == ["2.5", "2.5"]
+    assert shown["Volume difference (ml)"].tolist() == ["+2.5", "+2.5"]
+    assert shown["Absolute volume difference (ml) ↓"].tolist() == ["2.5", "2.5"]
     table = metric_means(comparison_of(), SCORING)
     assert table.shown["HD95 (mm) ↓"].tolist() == ["20.0 (1)", "20.0 (1)"]
     assert table.data["hd95_mm"].tolist() == pytest.approx([20, 20])

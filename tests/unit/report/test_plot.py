@@ -9,7 +9,7 @@ from lesionbench.report.figures.learning_curves import learning_curves
 from lesionbench.report.figures.score_charts import dice_by_cost, dice_by_model
 from lesionbench.report.plot import draw
 from lesionbench.report.style import save_figure
-from scored import compared
+from scored import INVENTORY, compared
 from tiny import write_stack
 
 # Labels that a table would not keep as text by itself.
@@ -26,7 +26,9 @@ def files(tmp_path):
     for model, history in histories_of(ODD).groupby("model"):
         histories.append(tmp_path / f"{model}.csv")
         history.drop(columns=["model", "fold", "seed"]).to_csv(histories[-1], index=False)
+    INVENTORY.to_csv(tmp_path / "studies.csv", index=False)
     return {
+        "inventory": tmp_path / "studies.csv",
         "classes": tmp_path / "classes.csv",
         "comparison": tmp_path / "comparison.json",
         "cost": tmp_path / "cost.csv",

@@ -7,12 +7,41 @@ import pandas as pd
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.report.shown_slices import KINDS, Pick, lesion_run, listed_slices, middle_study, varied_slices
+from lesionbench.report.shown_slices import (
+    KINDS,
+    Pick,
+    lesion_run,
+    listed_slices,
+    middle_study,
+    ranked_studies,
+    study_dice,
+    varied_slices,
+)
 
 
 def test_the_middle_study_has_the_median_volume_of_those_with_lesion():
     assert middle_study({"a": 5, "b": 0, "c": 0, "d": 1, "e": 9}) == "a"
     assert middle_study({"b": 0, "a": 0}) == "b"
+
+
+def test_the_dice_of_a_study_is_that_of_its_volume():
+    slices = pd.DataFrame(
+        {
+            "study": ["a", "a", "b", "c"],
+            "reference_voxels": [10, 0, 0, 4],
+            "predicted_voxels": [6, 4, 3, 0],
+            "dice": [0.5, 0, 0, 0],
+        }
+    )
+    assert study_dice(slices) == pytest.approx({"a": 8 / 20, "b": np.nan, "c": 0}, nan_ok=True)
+
+
+def test_worst_median_and_best_study_are_taken_by_dice():
+    dice = {"e": 0.9, "d": np.nan, "c": 0.0, "b": 0.5, "a": 0.7, "f": 0.6}
+    assert ranked_studies(dice) == {"worst": "c", "median": "f", "best": "e"}
+    assert ranked_studies(dice | {"g": 0.65, "a": np.nan, "c": np.nan}) == {"worst": "b", "median": "f", "best": "e"}
+    assert ranked_studies({"a": 0.7, "b": 0.5}) == {"worst": "b", "best": "a"}
+    assert ranked_studies({"a": 0.7, "b": np.nan}) == {"only": "a"} == ranked_studies({"b": np.nan, "a": np.nan})
 
 
 def test_a_run_of_slices_holds_most_lesion():

@@ -1,11 +1,12 @@
-"""CT slices have the patient's proportions, and colours show what a model found, added and missed."""
+"""CT slices have the patient's proportions, and contours show what a model and the reference call lesion."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex
 
 from drawn import assert_aspect, assert_legible, texts
 from lesionbench.data.nifti import write_mask
@@ -49,31 +50,61 @@ def test_example_slice_has_the_patients_proportions_and_an_outline(predicted):
     assert len(figure.axes[1].collections) == 1
 
 
-def test_strip_shows_ten_slices_with_prediction_reference_and_dice(predicted):
-    figure = prediction_strip(predicted.stacks, predicted.folder, predicted.scores, "U-Net")
+def contours(axes):
+    """The contours drawn in a panel as (colour, width of a box around it in pixels, its left border)."""
+    found = [
+        (to_hex(drawn.get_edgecolor()[0]).upper(), drawn.get_paths()[0].get_extents()) for drawn in axes.collections
+    ]
+    return [(colour, box.width, box.x0) for colour, box in found]
+
+
+def test_strip_shows_contours_on_the_ct_of_worst_and_best_study(predicted):
+    worse = predicted.scores["study"] == "study_0001"
+    scores = predicted.scores.assign(dice=predicted.scores["dice"].where(~worse, predicted.scores["dice"] / 2))
+    figure = prediction_strip(predicted.stacks, predicted.folder, scores, "U-Net")
     assert_legible(figure)
     assert_aspect(figure, predicted.ratio)
-    assert len([axes for axes in figure.axes if axes.images]) == 30
+    panels = [axes for axes in figure.axes if axes.images]
+    assert len(panels) == 2 * 2 * 7
+    assert all(len(axes.images) == 1 and (axes.images[0].get_array() == -800).all() for axes in panels)
+    drawn = np.reshape([len(axes.collections) for axes in panels], (2, 2, 7))
+    assert not drawn[:, 0].any() and set(drawn[:, 1].flat) <= {0, 2} and (drawn[:, 1].sum(axis=1) >= 8).all()
     written = [item.get_text() for item, _ in texts(figure)]
-    assert [written.count(title) for title in ("CT", "prediction", "reference")] == [2, 2, 2]
-    assert "50 mm" in written
-    assert "0.75" in written
-    assert any(text.startswith(f"U-Net: study_0002, {predicted.plane} slices") for text in written)
+    assert f"U-Net, {predicted.plane} slices" in written and "50 mm" in written
+    assert "worst: study_0001, Dice 0.38" in written and "best: study_0002, Dice 0.75" in written
+    assert written.count("0.75") == np.count_nonzero(drawn[1, 1]) and {"reference", "prediction"} <= set(written)
 
 
-def test_grid_colours_what_is_found_added_and_missed(predicted):
+def test_a_strip_of_one_study_with_few_slices_leaves_the_other_panels_blank(predicted):
+    scores = predicted.scores[predicted.scores["study"] == "study_0002"].head(3)
+    figure = prediction_strip(predicted.stacks, predicted.folder, scores, "U-Net")
+    assert len([axes for axes in figure.axes if axes.images]) == 2 * 3
+    assert_legible(figure)
+
+
+def test_grid_draws_the_contours_of_reference_and_prediction_where_they_lie(predicted):
     lesion = predicted.scores[predicted.scores["reference_voxels"] > 0].iloc[0]
     picks = [Pick(lesion["study"], int(lesion["slice"]), "found")]
     (view,) = read_views(picks, predicted.stacks, [predicted.folder], [predicted.scores])
     figure = model_grid([view], ["U-Net with MobileNetV2 encoder"])
     assert_legible(figure)
     assert_aspect(figure, predicted.ratio)
-    picture = figure.axes[2].images[0].get_array()
-    colours = {tuple(colour) for colour in picture.reshape(-1, 3).round(6)}
-    assert colours == {tuple(np.round(to_rgb(name), 6)) for name in ("black", "white", ORANGE, SKY)}
-    # The array's first axis runs to the patient's left, which the viewer has on the right: so do the added voxels.
-    columns = [np.flatnonzero((picture == to_rgb(name)).all(axis=2).any(axis=0)).mean() for name in (SKY, ORANGE)]
-    assert columns[0] < columns[1]
+    assert [len(axes.collections) for axes in figure.axes] == [0, 2]
+    (blue, width, left), (orange, other, right) = contours(figure.axes[1])
+    assert [blue, orange] == [SKY, ORANGE] and width == other == 8
+    # The array's first axis runs to the patient's left, which the viewer has on the right: so does the prediction.
+    assert right == left + 2
+
+
+def test_the_contour_of_a_mask_that_touches_the_border_closes(predicted):
+    lesion = predicted.scores[predicted.scores["reference_voxels"] > 0].iloc[0]
+    picks = [Pick(lesion["study"], int(lesion["slice"]))]
+    (view,) = read_views(picks, predicted.stacks, [predicted.folder], [predicted.scores])
+    whole = np.ones_like(view.reference)
+    figure = model_grid([replace(view, reference=whole, predictions=(np.zeros_like(whole),))], ["U-Net"])
+    (found,) = contours(figure.axes[1])
+    assert found == (SKY, whole.shape[1], -0.5)
+    assert_aspect(figure, predicted.ratio)
 
 
 def test_grid_without_slices_says_so():

@@ -88,26 +88,59 @@ def test_the_model_of_the_best_mean_rank_comes_first():
     assert [item.get_text() for item in figure.axes[0].texts] == ["60", "40", "", "30", "40", "30", "10", "20", "70"]
 
 
-def test_volumes_show_every_study_with_mean_difference_and_limits():
+def levels(axes):
+    """The heights of lines across the whole axes."""
+    return [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+
+
+def test_volumes_show_every_study_with_mean_ratio_and_limits_as_factors():
     comparison = compared(MANY, studies=20)
     reference, predicted = comparison.scores["reference_ml"]["model_0"], comparison.scores["predicted_ml"]
     panels = volume_agreement(comparison).axes
     for axes, (model, label) in zip(panels, MANY.items(), strict=False):
+        ratios = predicted[model] / reference
         dots = next(line for line in axes.lines if line.get_linestyle() == "None").get_xydata()
-        assert sorted(dots[:, 1]) == pytest.approx(sorted(predicted[model] - reference))
-        assert dots[:, 0].max() <= axes.get_xlim()[1] and dots[:, 0].min() >= 0
-        levels = [
-            line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1 and len(line.get_ydata()) == 2
-        ]
-        assert levels[1:] == pytest.approx(limits_of_agreement(predicted[model] - reference))
+        assert sorted(dots[:, 1]) == pytest.approx(sorted(ratios))
+        assert sorted(dots[:, 0]) == pytest.approx(sorted(np.sqrt(predicted[model] * reference)))
+        assert axes.get_xlim()[0] <= dots[:, 0].min() and dots[:, 0].max() <= axes.get_xlim()[1]
+        assert levels(axes) == pytest.approx([1, *np.exp(limits_of_agreement(np.log(ratios)))])
+        assert min(levels(axes)) > 0 and axes.get_ylim()[0] * axes.get_ylim()[1] == pytest.approx(1)
         assert axes.get_title().startswith(label[:6])
+
+
+def test_twice_and_half_the_volume_are_equally_far_from_agreement():
+    comparison = compared({"unet": "U-Net"}, studies=6)
+    factors = np.array([2, 0.5] * 3)
+    scores = comparison.scores | {"predicted_ml": comparison.scores["reference_ml"].mul(factors, axis=0)}
+    _, mean, low, high = levels(volume_agreement(replace(comparison, scores=scores)).axes[0])
+    assert mean == pytest.approx(1) and low * high == pytest.approx(1) and low < 0.5
+
+
+@pytest.mark.parametrize("silent", [2, 20])
+def test_volumes_without_a_ratio_are_marked_counted_and_in_no_limit(silent):
+    comparison = compared({"unet": "U-Net"}, studies=20)
+    reference, predicted = (comparison.scores[f"{which}_ml"].copy() for which in ("reference", "predicted"))
+    predicted.iloc[:silent] = 0
+    scores = {"reference_ml": reference, "predicted_ml": predicted}
+    figure = volume_agreement(replace(comparison, scores=scores))
+    assert_legible(figure)
+    axes = figure.axes[0]
+    marked = next(line for line in axes.lines if line.get_marker() == "v")
+    assert list(marked.get_xdata()) == reference["unet"].iloc[:silent].tolist()
+    assert axes.get_title().endswith(f"nothing predicted: {silent}")
+    rest = np.log((predicted / reference)["unet"].iloc[silent:])
+    expected = np.exp(limits_of_agreement(rest))
+    assert levels(axes) == pytest.approx([1, *expected[np.isfinite(expected)]])
+    reference.iloc[-1], predicted.iloc[-1] = 0, 5
+    dots = volume_agreement(replace(comparison, scores=scores)).axes[0].lines[1]
+    assert len(dots.get_xdata()) == max(19 - silent, 0)
 
 
 def test_volumes_of_litres_leave_room_between_the_titles():
     comparison = compared(studies=20)
     litres = {metric: 100 * scores for metric, scores in comparison.scores.items()}
     figure = volume_agreement(replace(comparison, scores=litres))
-    titles = [box for item, box in texts(figure) if " to " in item.get_text()]
+    titles = [box for item, box in texts(figure) if "×" in item.get_text()]
     assert len(titles) == len(LABELS) and not titles[0].overlaps(titles[1])
 
 

@@ -159,7 +159,7 @@ METRICS = (
     _of_volume("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
     _of_volume(
         "volume_difference_ml",
-        "Difference (ml)",
+        "Volume difference (ml)",
         1,
         None,
         lambda pair: pair.ml(pair.predicted - pair.voxels),
@@ -167,7 +167,7 @@ METRICS = (
     ),
     _of_volume(
         "relative_volume_difference",
-        "Relative difference",
+        "Relative volume difference",
         2,
         None,
         lambda pair: _ratio(pair.predicted - pair.voxels, pair.voxels),
@@ -175,7 +175,7 @@ METRICS = (
     ),
     _of_volume(
         "absolute_volume_difference_ml",
-        "Absolute difference (ml)",
+        "Absolute volume difference (ml)",
         1,
         "lower",
         lambda pair: pair.ml(abs(pair.predicted - pair.voxels)),

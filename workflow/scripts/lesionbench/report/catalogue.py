@@ -111,14 +111,35 @@ FIGURES: Mapping[str, Figure] = {
             needs="several models",
         ),
         Figure(
+            "rank_agreement",
+            "group_charts:rank_agreement",
+            ("comparison",),
+            "Comparison",
+            "Does the order of {models} models change with the score? Above, Kendall's τ between the orders by mean "
+            "over {studies}: 1 is the same order, −1 the reverse. Below, the ranks, 1 the best. Each mean is over the "
+            "studies in which every model has the score; τ is blank where all models are equal.",
+            needs="several models",
+        ),
+        Figure(
+            "dice_by_subgroup",
+            "group_charts:dice_by_subgroup",
+            ("comparison", "inventory"),
+            "Comparison",
+            "Dice of {studies} in groups, of those with lesion in the reference: a dot is a study, a large mark the "
+            "mean of a model, n the number of studies. Lesion volume: thirds of the studies by the reference's volume; "
+            "slice spacing: between axial slices. Groups differ in more than what they are named after.",
+        ),
+        Figure(
             "volume_agreement",
             "score_charts:volume_agreement",
             ("comparison",),
             "Comparison",
-            "Agreement of lesion volumes in {studies}, by model (Bland–Altman): a dot is a study. The red line "
-            "and the number above are the mean difference, dashed lines and brackets the limits of agreement "
-            "(mean ± 1.96 SD), within which 95 % of normally distributed differences lie; they are left out for "
-            "fewer than six studies.",
+            "Agreement of lesion volumes in {studies}, by model (Bland–Altman, of ratios): a dot is a study. The red "
+            "line and the number above are the geometric mean of predicted over reference volume, dashed lines and "
+            "brackets the limits of agreement as factors (exp of mean ± 1.96 SD of the logarithms), within which "
+            "95 % of log-normal ratios lie; they are left out for fewer than six studies. Studies without lesion "
+            "in the reference have no ratio and are left out; where nothing is predicted, a triangle at the foot "
+            "marks the reference volume, and the limits leave the study out.",
         ),
         Figure(
             "external_sets",

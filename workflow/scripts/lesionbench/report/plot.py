@@ -16,6 +16,7 @@ READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "comparison": lambda files, params: read_comparison(files),
     "cost": lambda files, params: read_frame(files),
     "histories": lambda files, params: collect_scores(files, params["runs"]),
+    "inventory": lambda files, params: read_frame(files),
     "labels": lambda files, params: params["labels"],
     "transfer": lambda files, params: read_frame(files),
     "stacks": lambda files, params: dict(zip(params["shown"], files, strict=True)),

@@ -1,5 +1,6 @@
 """Which slices the figures show: chosen by rule from the scores, not by hand, or listed in the configuration."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,6 +25,28 @@ def middle_study(volumes: Mapping[str, float]) -> str:
     ordered = sorted((volume, study) for study, volume in volumes.items())
     with_lesion = [study for volume, study in ordered if volume > 0] or [study for _, study in ordered]
     return with_lesion[len(with_lesion) // 2]
+
+
+def study_dice(slices: pd.DataFrame) -> dict[str, float]:
+    """Return the Dice of each study's volume from one model's scores a slice; NaN where the reference is empty."""
+    voxels = slices["reference_voxels"] + slices["predicted_voxels"]
+    sums = slices.assign(both=(slices["dice"] * voxels).fillna(0), voxels=voxels).groupby("study")
+    totals = sums[["both", "voxels", "reference_voxels"]].sum()
+    dice = (totals["both"] / totals["voxels"]).where(totals["reference_voxels"] > 0)
+    return {str(study): float(score) for study, score in dice.items()}
+
+
+def ranked_studies(dice: Mapping[str, float]) -> dict[str, str]:
+    """Return the study of worst, median and best Dice by its rank in words, each study once.
+
+    Of two in the middle the worse is the median; studies without a Dice come only where none has one.
+    """
+    ordered = sorted((score, study) for study, score in dice.items() if not math.isnan(score))
+    names = [study for _, study in ordered] or sorted(dice)[:1]
+    if len(names) == 1:
+        return {"only": names[0]}
+    middle = {"median": names[(len(names) - 1) // 2]} if len(names) > 2 else {}
+    return {"worst": names[0], **middle, "best": names[-1]}
 
 
 def lesion_run(voxels: Sequence[int], count: int, step: int = 1) -> list[int]:

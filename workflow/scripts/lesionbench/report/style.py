@@ -1,7 +1,7 @@
 """The look of every figure, and how it is saved: the same bytes for the same content."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
             last = last[: width - 2].rpartition(" ")[0] or last[: width - 2]
         rows = [*rows[: lines - 1], f"{last} …"]
     return "\n".join(rows)
+
+
+def marks(count: int) -> Sequence[tuple[str, str]]:
+    """Return a colour and a shape each for `count` things, which differ for colour-blind readers too."""
+    colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
+    return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]
 
 
 def hide_axes(axes: Axes) -> None:

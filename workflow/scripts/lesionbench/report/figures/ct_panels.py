@@ -3,7 +3,6 @@
 Radiological orientation, lung window (centre −600, width 1500 HU), pixels drawn as large as they are in the patient.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from lesionbench.data.reading import AS_IS, Reading
@@ -22,18 +20,19 @@ from lesionbench.data.scans import read_mask
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import to_slices
-from lesionbench.report.shown_slices import Pick, lesion_run, middle_study
-from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
+from lesionbench.report.shown_slices import Pick, lesion_run, middle_study, ranked_studies, study_dice
+from lesionbench.report.style import ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
 from lesionbench.report.tables import format_number
 
 LUNG_WINDOW = (-1350, 150)
-STRIP_SLICES = 10
+STRIP_SLICES = 7
 STRIP_STEP_MM = 5
 BAR_MM = 50
 
 _GAP = 0.03  # inches between panels
 _LEFT = {"axial": "R", "coronal": "R", "sagittal": "A"}  # what lies to the left in radiological orientation
-_COLOURS = {"lesion found": "white", "predicted only": ORANGE, "lesion missed": SKY}
+# The wide contour of the reference shows on both sides of the prediction's where they run together.
+_CONTOURS = {"reference": (SKY, 1.2), "prediction": (ORANGE, 0.5)}
 _STROKE = [withStroke(linewidth=1.5, foreground="black")]
 
 
@@ -74,8 +73,7 @@ def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
         axes.set_title(title, pad=4)
     _draw_ct(ct, view, labelled=True)
     _draw_ct(outline, view)
-    if view.reference.any():
-        outline.contour(view.reference, [0.5], colors=[ORANGE], linewidths=1)
+    _draw_contour(outline, view.reference, ORANGE, 1)
     _draw_mask(mask, view)
     return figure
 
@@ -87,52 +85,59 @@ def prediction_strip(
     label: str,
     reading: Reading = AS_IS,
 ) -> Figure:
-    """Draw ten slices of a study with prediction and reference: Figures 6.2, 7.1, 8.3 and 9.3.
+    """Draw slices of a model's worst, median and best study by Dice, without and with contours.
 
-    The study is the one of median lesion volume, the run of slices the one with most lesion, so that all models of an
-    experiment show the same. Slices are consecutive; where they lie nearer than 5 mm, as coronal ones do, steps of
-    about 5 mm are taken, since neighbours would look the same. `slices` are the model's scores a slice, `reading`
-    says how the data set is read.
+    These stand for Figures 6.2, 7.1, 8.3 and 9.3. Of a study the run of slices with most lesion is shown. Slices are
+    consecutive; where they lie nearer than 5 mm, as coronal ones do, steps of about 5 mm are taken, since neighbours
+    would look the same. `slices` are the model's scores a slice, `reading` says how the data set is read.
     """
-    study = middle_study({str(name): rows["reference_voxels"].sum() for name, rows in slices.groupby("study")})
-    voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()
-    stack = load_stack(stacks[study])
-    indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
-    views = _views([Pick(study, index) for index in indices], stack, [predictions], [slices], reading)
-    half = math.ceil(len(views) / 2)
-    figure, grid = _panel_grid([views[0].ratio] * half, 6, top=0.42, aisle=0.15)
-    blocks = [*grid[:, :3], *grid[:, 3:]]
-    for number, (block, view) in enumerate(zip(blocks, views, strict=False)):
-        _draw_ct(block[0], view, labelled=number == 0)
-        _write(block[0], f"slice {view.pick.slice}")
-        _draw_errors(block[1], view, 0)
-        _draw_mask(block[2], view)
-    for panel in np.ravel(blocks[len(views) :]):
-        panel.set_axis_off()
-    for column, title in enumerate(("CT", "prediction", "reference") * 2):
-        grid[0, column].set_title(title, pad=3)
-    step = indices[1] - indices[0] if len(indices) > 1 else 1
-    text = f"{label}: {study}, {stack.plane} slices {indices[0]} to {indices[-1]} of {len(stack.image)}"
-    text += f", in steps of {step}" if step > 1 else ""
+    dice = study_dice(slices)
+    bands = [
+        (kind, _run_of(study, stacks, predictions, slices, reading)) for kind, study in ranked_studies(dice).items()
+    ]
+    ratios = [views[0].ratio for _, views in bands for _ in range(2)]
+    figure, grid = _panel_grid(ratios, STRIP_SLICES, top=0.2, heading=0.2)
+    for number, (kind, views) in enumerate(bands):
+        upper, lower = grid[2 * number], grid[2 * number + 1]
+        for position, (axes, contoured) in enumerate(zip(upper, lower, strict=True)):
+            if position >= len(views):
+                axes.set_axis_off()
+                contoured.set_axis_off()
+                continue
+            _draw_ct(axes, views[position], labelled=number == position == 0)
+            _write(axes, f"slice {views[position].pick.slice}")
+            _draw_contours(contoured, views[position], 0)
+        study = views[0].pick.study
+        upper[0].set_title(f"{kind}: {study}, Dice {format_number(dice[study], 2)}", pad=3, loc="left")
+    text = f"{label}, {bands[0][1][0].plane} slices"
     figure.text(0.01, 1 - 0.04 / figure.get_figheight(), text, va="top", fontsize=8)
     _legend(figure)
     return figure
 
 
+def _run_of(
+    study: str, stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame, reading: Reading
+) -> list[View]:
+    """Return views of the slices of a study that hold most lesion, about 5 mm apart."""
+    stack = load_stack(stacks[study])
+    voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()
+    indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
+    return _views([Pick(study, index) for index in indices], stack, [predictions], [slices], reading)
+
+
 def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
-    """Draw slices (rows) as CT, reference and each model's prediction (columns): Figures 10.1 and 10.2."""
+    """Draw slices (rows) as CT, and with each model's contours (columns): Figures 10.1 and 10.2."""
     if not views:
         figure = new_figure(PAGE, 1)
         figure.text(0.5, 0.5, "No further slice was chosen.", ha="center", va="center")
         return figure
-    titles = [fold_label(title, 18, 3) for title in ("CT", "reference", *labels)]
+    titles = [fold_label(title, 18, 3) for title in ("CT", *labels)]
     top = 0.1 + 0.14 * max(title.count("\n") + 1 for title in titles)
     figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=0.8)
     for number, (row, view) in enumerate(zip(grid, views, strict=True)):
         _draw_ct(row[0], view, labelled=number == 0)
-        _draw_mask(row[1], view)
         for column in range(len(labels)):
-            _draw_errors(row[2 + column], view, column)
+            _draw_contours(row[1 + column], view, column)
         text = f"{view.pick.study}\nslice {view.pick.slice}\n{view.pick.kind}"
         row[0].text(-0.06, 0.5, text, transform=row[0].transAxes, ha="right", va="center", fontsize=7, linespacing=1.4)
     for axes, title in zip(grid[0], titles, strict=True):
@@ -194,24 +199,27 @@ def _panel_grid(
     top: float,
     bottom: float = 0.25,
     left: float = 0.02,
-    aisle: float = 0,
+    heading: float = 0,
     widest: float = 1.3,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes (rows, columns), laid out so that pictures of these ratios fill them.
 
-    Margins and the aisle between the left and the right half of the columns are in inches.
+    Margins, and the heading above each second row from the first on, are in inches.
     """
-    room = (PAGE - left - aisle - _GAP * columns) / columns
+    room = (PAGE - left - _GAP * columns) / columns
     width = min(max(room, 0.8), widest)
     heights = [ratio * width for ratio in ratios]
-    page = np.array([left + aisle + (width + _GAP) * columns, top + bottom + sum(heights) + _GAP * (len(ratios) - 1)])
+    above = [heading if row % 2 == 0 else 0 for row in range(len(ratios))]
+    page = np.array(
+        [left + (width + _GAP) * columns, top + bottom + sum(heights) + sum(above) + _GAP * (len(ratios) - 1)]
+    )
     figure = new_figure(*page)
     figure.set_layout_engine("none")
     axes = np.empty((len(ratios), columns), dtype=object)
     for row, height in enumerate(heights):
-        y = page[1] - top - sum(heights[: row + 1]) - _GAP * row
+        y = page[1] - top - sum(heights[: row + 1]) - sum(above[: row + 1]) - _GAP * row
         for column in range(columns):
-            x = left + column * (width + _GAP) + (aisle if column >= columns / 2 else 0)
+            x = left + column * (width + _GAP)
             axes[row, column] = figure.add_axes((x / page[0], y / page[1], width / page[0], height / page[1]))
             hide_axes(axes[row, column])
     return figure, axes
@@ -235,15 +243,20 @@ def _draw_mask(axes: Axes, view: View) -> None:
     axes.imshow(view.reference, cmap="gray", vmin=0, vmax=1, aspect=view.spacing[0] / view.spacing[1])
 
 
-def _draw_errors(axes: Axes, view: View, model: int) -> None:
-    """Draw a prediction with its errors, and its Dice in the corner (a dash where both masks are empty)."""
-    reference, prediction = view.reference > 0, view.predictions[model] > 0
-    picture = np.zeros((*reference.shape, 3))
-    cases = (reference & prediction, prediction & ~reference, reference & ~prediction)
-    for where, colour in zip(cases, _COLOURS.values(), strict=True):
-        picture[where] = to_rgb(colour)
-    axes.imshow(picture, aspect=view.spacing[0] / view.spacing[1])
+def _draw_contours(axes: Axes, view: View, model: int) -> None:
+    """Draw the contours of reference and prediction on the CT, and the Dice in the corner (a dash where undefined)."""
+    _draw_ct(axes, view)
+    for mask, (colour, width) in zip((view.reference, view.predictions[model]), _CONTOURS.values(), strict=True):
+        _draw_contour(axes, mask, colour, width)
     _write(axes, format_number(view.dice[model], 2))
+
+
+def _draw_contour(axes: Axes, mask: np.ndarray, colour: str, width: float) -> None:
+    """Draw the outline of a mask, which closes along the picture's border too."""
+    if mask.any():
+        rows, columns = mask.shape
+        place = np.arange(-1, columns + 1), np.arange(-1, rows + 1)
+        axes.contour(*place, np.pad(mask, 1), [0.5], colors=[colour], linewidths=width)
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float] = (0.96, 0.04), ha: str = "right") -> None:
@@ -253,5 +266,5 @@ def _write(axes: Axes, text: str, place: tuple[float, float] = (0.96, 0.04), ha:
 
 
 def _legend(figure: Figure) -> None:
-    handles = [Patch(facecolor=colour, edgecolor=GREY, label=case) for case, colour in _COLOURS.items()]
+    handles = [Line2D([], [], color=colour, linewidth=width, label=of) for of, (colour, width) in _CONTOURS.items()]
     figure.legend(handles=handles, loc="lower center", ncols=3, borderaxespad=0.1, title=None)

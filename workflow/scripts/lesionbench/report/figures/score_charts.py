@@ -1,7 +1,6 @@
 """Charts of the scores: the models beside each other, their differences, ranks, volumes and cost."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerErrorbar
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import READINGS
@@ -20,16 +19,14 @@ from lesionbench.report.conclusions import pairs_of, widest_interval
 from lesionbench.report.style import (
     BLUE,
     COLUMN,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
     PAGE,
     PALE,
-    PURPLE,
     VERMILLION,
     fold_label,
     hide_axes,
+    marks,
     new_figure,
 )
 from lesionbench.report.tables import format_interval, format_number
@@ -46,6 +43,7 @@ _PAIR_LABELS = {
     "none": "no difference shown",
     "alone": "none shown: zero outside, but p (Holm) ≥ 0.05",
 }
+_AT_THE_FOOT: dict[str, Any] = {"color": VERMILLION, "markersize": 4}
 
 
 def dice_by_model(comparison: Comparison) -> Figure:
@@ -144,7 +142,7 @@ def dice_readings(comparison: Comparison) -> Figure:
     figure = new_figure(PAGE * 0.75, 1.2 + 0.48 * len(rows))
     axes = figure.add_subplot()
     shifts = np.linspace(-0.25, 0.25, len(READINGS))
-    for (reading, name), shift, (colour, mark) in zip(READINGS.items(), shifts, _marks(len(READINGS)), strict=True):
+    for (reading, name), shift, (colour, mark) in zip(READINGS.items(), shifts, marks(len(READINGS)), strict=True):
         look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
         axes.plot(readings[reading], rows + shift, mark, label=name, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
@@ -175,39 +173,60 @@ def rank_stability(comparison: Comparison) -> Figure:
 
 
 def volume_agreement(comparison: Comparison) -> Figure:
-    """Draw predicted − reference volume over the mean of both, a dot a study and a panel a model, on common axes.
+    """Draw predicted over reference volume over the geometric mean of both, a dot a study and a panel a model.
 
-    Volumes are in ml, averaged over seeds. Lines mark the mean difference and the limits of agreement.
-    Source: Bland and Altman, Lancet 327:307 (1986), doi:10.1016/S0140-6736(86)90837-8.
+    Axes are logarithmic and common, volumes in ml, averaged over seeds. Lines mark the geometric mean of the ratios and
+    the limits of agreement, as factors. A study in which nothing is predicted has no ratio: a triangle at the foot
+    marks its reference volume.
+    Source: Bland and Altman, Stat Methods Med Res 8:135 (1999), doi:10.1177/096228029900800204.
     """
     labels, predicted = comparison.labels, comparison.scores["predicted_ml"]
     reference = comparison.scores["reference_ml"].bfill(axis=1).iloc[:, 0]  # the same for every model
     columns = min(4, len(labels))
     bands = math.ceil(len(labels) / columns)
-    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.1 * bands)
+    figure = new_figure(max(COLUMN, PAGE * columns / 4), 0.3 + 2.2 * bands)
     panels = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
     for position, (axes, (model, label)) in enumerate(zip(panels.flat, labels.items(), strict=False)):
-        differences = predicted[model] - reference
-        mean, low, high = limits_of_agreement(differences)
+        with_ratio = (reference > 0) & (predicted[model] > 0)
+        ratios = (predicted[model] / reference)[with_ratio]
+        nothing = reference[(reference > 0) & (predicted[model] == 0)]
         title = fold_label(label, 22, 3)
-        axes.axhline(0, color=INK, linewidth=0.6)
-        axes.plot((predicted[model] + reference) / 2, differences, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        axes.axhline(1, color=INK, linewidth=0.6)
+        means = np.sqrt((predicted[model] * reference)[with_ratio])
+        axes.plot(means, ratios, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        mean, low, high = np.exp(limits_of_agreement(np.log(ratios)))
         if math.isfinite(mean):
-            title += f"\n{format_number(mean, 1, signed=True)} ml\n({format_interval(low, high, 1, signed=True)})"
+            title += f"\n× {format_number(mean, 2)}\n({format_interval(low, high, 2)})"
             axes.axhline(mean, color=VERMILLION)
             for limit in (low, high):
                 axes.axhline(limit, color=VERMILLION, linestyle="--", linewidth=0.9)
+        if len(nothing):
+            axes.plot(nothing, [0.04] * len(nothing), "v", **_AT_THE_FOOT, transform=axes.get_xaxis_transform())
+            title += f"\nnothing predicted: {len(nothing)}"
         axes.set_title(title, fontsize=7)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
         axes.tick_params(labelbottom=position + columns >= len(labels))
-    # At least a millilitre, so that rounding errors between equal volumes do not look like differences.
-    bottom, top = panels[0, 0].get_ylim()
-    panels[0, 0].set(xlim=(0, None), ylim=(min(bottom, -1), max(top, 1)))
-    figure.supxlabel("Mean of reference and predicted volume (ml)", fontsize=8)
-    figure.supylabel("Predicted − reference (ml)", fontsize=8)
+    _set_logarithmic(panels[0, 0])
+    figure.supxlabel("Geometric mean of reference and predicted volume (ml)", fontsize=8)
+    figure.supylabel("Predicted / reference", fontsize=8)
     return figure
+
+
+def _set_logarithmic(axes: Axes) -> None:
+    """Set logarithmic axes: volumes over at least a decade, ratios symmetric about 1, at least from a half to twice."""
+    axes.set(xscale="log", yscale="log")
+    low, high = axes.get_xlim()
+    widen = max(1, math.sqrt(10 * low / high))
+    reach = max(2.2, *(max(end, 1 / end) for end in axes.get_ylim()))
+    axes.set(xlim=(low / widen, high * widen), ylim=(1 / reach, reach))
+    factors = (1.5, 2) if reach < 4 else (2, 5) if reach < 10 else (3, 10) if reach < 50 else (10, 100)
+    axes.set_yticks([*(1 / factor for factor in factors[::-1]), 1, *factors])
+    axes.yaxis.set_major_formatter(lambda ratio, _: f"{ratio:.3g}" if ratio >= 1 else f"1/{1 / ratio:.3g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter(lambda volume, _: f"{volume:,.3g}")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
@@ -220,7 +239,7 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}
     for axes, (name, values) in zip(panels, measures.items(), strict=True):
-        for (colour, mark), value, model in zip(_marks(len(both)), values, both.to_dict("records"), strict=True):
+        for (colour, mark), value, model in zip(marks(len(both)), values, both.to_dict("records"), strict=True):
             mean, low, high = (model[column] for column in ("mean_dice", "mean_low", "mean_high"))
             span: Any = [[mean - low], [high - mean]]
             axes.errorbar(value, mean, yerr=span, fmt=mark, color=colour, markersize=5, capsize=3, clip_on=False)
@@ -229,8 +248,3 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     handles = [bar.lines[0] for bar in panels[0].containers]
     figure.legend(handles, [fold_label(label, 40, 1) for label in both["label"]], loc="outside lower center", ncols=2)
     return figure
-
-
-def _marks(count: int) -> Sequence[tuple[str, str]]:
-    colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
-    return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]

@@ -1,0 +1,16 @@
+"""The table of groups has a row for each group and model, and the number of studies of each group."""
+
+from lesionbench.report.subgroup_table import subgroups
+from scored import INVENTORY, LABELS, compared
+
+
+def test_each_group_has_its_number_of_studies_and_a_row_for_each_model():
+    table = subgroups(compared(), INVENTORY)
+    shown = table.shown
+    assert shown["Model"].tolist() == 7 * list(LABELS.values()) and len(table.data) == 14
+    assert [name for name in shown["By"] if name] == ["Lesion volume", "Category", "Slice spacing"]
+    counts = [int(count) for count in shown["Studies"] if count]
+    assert len(counts) == 7 and sum(counts) == 30
+    row = table.data[(table.data["group"] == "CT-2") & (table.data["model"] == "unet")].index[0]
+    assert shown.loc[row, "Group"] == "CT-2" and shown.loc[row, "Studies"] == "4"
+    assert shown.loc[row, "Dice ↑"] == f"{table.data.loc[row, 'dice']:.3f}"

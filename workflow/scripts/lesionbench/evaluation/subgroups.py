@@ -1,0 +1,62 @@
+"""Groups of studies in which models may do better or worse: by volume of the lesions, category and slice spacing."""
+
+import numpy as np
+import pandas as pd
+
+from lesionbench.evaluation.comparison import Comparison
+
+# Upper bounds of slice spacings in mm.
+_SPACINGS = {1.5: "up to 1.5 mm", 3: "1.5–3 mm", 5: "3–5 mm", np.inf: "over 5 mm"}
+SUBGROUP_SCORES = ("dice", "surface_dice", "lesion_f1", "absolute_volume_difference_ml")
+
+
+def study_groups(comparison: Comparison, inventory: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """Return the studies with lesion in each group, by the name of the group and by what it is formed.
+
+    Thirds are of the reference's lesion volume, as equal in number as may be. Category and the distance between axial
+    slices come from the inventory of the data set. Groups are in ascending order, and none is empty.
+    """
+    volumes = comparison.scores["reference_ml"].bfill(axis="columns").iloc[:, 0]
+    volumes = volumes[volumes > 0].sort_values(kind="stable")
+    thirds = [third for third in np.array_split(volumes.index, 3) if len(third)]
+    known = inventory.set_index("study").reindex(volumes.index)
+    categories = known["category"].replace("", np.nan).fillna("unknown")
+    spacings = [
+        _name_of_spacing(axial_spacing(*row)) for row in zip(known["spacing_mm"], known["orientation"], strict=True)
+    ]
+    return {
+        "Lesion volume": {f"{volumes[third[0]]:.3g}–{volumes[third[-1]]:.3g} ml": sorted(third) for third in thirds},
+        "Category": _members(categories, sorted(set(categories))),
+        "Slice spacing": _members(pd.Series(spacings, volumes.index), [*_SPACINGS.values(), "unknown"]),
+    }
+
+
+def subgroup_means(comparison: Comparison, inventory: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of SUBGROUP_SCORES of each model in each group, with the number of studies, a row for both."""
+    rows = []
+    for by, groups in study_groups(comparison, inventory).items():
+        for group, studies in groups.items():
+            for model, label in comparison.labels.items():
+                means = {
+                    name: comparison.scores[name].loc[studies, model].mean()
+                    for name in SUBGROUP_SCORES
+                    if name in comparison.scores
+                }
+                rows.append({"by": by, "group": group, "studies": len(studies), "model": model, "label": label} | means)
+    return pd.DataFrame(rows)
+
+
+def axial_spacing(spacing_mm: object, orientation: object) -> float:
+    """Return the distance between axial slices in mm, from "0.7x0.7x8.0" and "LAS"; NaN where they are not known."""
+    if not isinstance(spacing_mm, str) or not isinstance(orientation, str) or not set("SI") & set(orientation):
+        return np.nan
+    return float(spacing_mm.split("x")[next(axis for axis, letter in enumerate(orientation) if letter in "SI")])
+
+
+def _name_of_spacing(spacing: float) -> str:
+    return next((name for bound, name in _SPACINGS.items() if spacing <= bound), "unknown")
+
+
+def _members(group_of: pd.Series, order: list[str]) -> dict[str, list[str]]:
+    members = {group: sorted(group_of.index[group_of == group]) for group in order}
+    return {group: studies for group, studies in members.items() if studies}
