@@ -75,8 +75,11 @@ def nearest(root: str | Path, text: str) -> Candidate | None:
 
 
 def _shared(ct: Candidate, mask: Candidate) -> int:
-    """Return how many studies have a CT and a mask; 0 where a study has two of a kind, or a file is both."""
-    if {found.path for found in ct.found} & {found.path for found in mask.found}:
+    """Return how many studies have a CT and a mask; 0 where a study has two of a kind, or a file is both.
+
+    A mask is a file: folders of DICOM slices are CTs.
+    """
+    if mask.pattern.endswith("/") or {found.path for found in ct.found} & {found.path for found in mask.found}:
         return 0
     by_patient = "{patient}" in ct.pattern and "{patient}" in mask.pattern
     cts, masks = ct.studies(by_patient), mask.studies(by_patient)
@@ -102,6 +105,15 @@ def _volumes(root: Path) -> Iterator[str]:
         seen += len(files)
         if seen > MOST:
             return
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Say whether a DICOM file is among the first of those in a folder, or in one of the folders in it."""
+    for inside in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        visible = sorted(path for path in inside.iterdir() if path.is_file() and not path.name.startswith("."))
+        if any(map(_is_dicom, visible[:3])):
+            return True
+    return False
 
 
 def _is_dicom(path: Path) -> bool:
