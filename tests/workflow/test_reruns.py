@@ -1,5 +1,6 @@
 """Every row of the table in docs/reruns.md, by a dry run after a finished run."""
 
+import csv
 import os
 import re
 import shutil
@@ -103,6 +104,22 @@ def test_preprocessing_redoes_everything_after_it(finished, change):
     jobs = finished.would_run(preprocessing=change)
     assert jobs["preprocess"] == 5 and jobs["train"] == jobs["evaluate"] == 2 and "compare" in jobs
     assert not {"phantom", "inventory", "split"} & set(jobs)
+
+
+@pytest.mark.parametrize(("subset", "retrained"), [("test", 0), ("validation", 2), ("train", 2)])
+def test_a_changed_mask_retrains_what_learns_or_stops_by_it(finished, subset, retrained):
+    with (finished.folder / "results/tiny/splits/fold-0.csv").open() as file:
+        study = next(row["study"] for row in csv.DictReader(file) if row["subset"] == subset)
+    mask = finished.folder / f"results/tiny/phantom/masks/{study}_mask.nii.gz"
+    before, times = mask.read_bytes(), mask.stat()
+    mask.write_bytes(before + b"\0")
+    try:
+        jobs = finished.would_run()
+    finally:
+        mask.write_bytes(before)
+        os.utime(mask, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert jobs["preprocess"] == jobs["gather"] == 1
+    assert jobs.get("train", 0) == retrained and jobs["evaluate"] == 2
 
 
 def test_reference_results_redo_the_comparison(finished):

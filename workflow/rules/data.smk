@@ -90,3 +90,22 @@ rule preprocess:
         "Cutting {wildcards.study} into slices"
     script:
         "../scripts/preprocess.py"
+
+
+rule gather:
+    input:
+        planned(stacks_of),
+    output:
+        "<results>/slices/fold-{fold}/{subset}.csv",
+    log:
+        "<logs>/gather/fold-{fold}/{subset}.log",
+    localrule: True
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        studies=planned(experiment.subset),
+        code=code_digest("gather"),
+    message:
+        "Listing the slices of fold {wildcards.fold}: {wildcards.subset}"
+    script:
+        "../scripts/gather.py"

@@ -2,7 +2,7 @@ rule predict:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        stacks=stacks_of("test"),
+        test="<results>/slices/fold-{fold}/test.csv",
     output:
         directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:

@@ -164,9 +164,13 @@ class Experiment:
         """Return the names of the studies in each subset of a fold."""
         return {subset: list(getattr(self.folds[int(fold)], subset)) for subset in SUBSETS}
 
+    def subset(self, fold: int | str, subset: str) -> list[str]:
+        """Return the names of the studies in a subset of a fold."""
+        return self.subsets(fold)[subset]
+
     def tested(self, fold: int | str) -> list[str]:
         """Return the names of the test studies of a fold."""
-        return self.subsets(fold)["test"]
+        return self.subset(fold, "test")
 
     def references(self, fold: int | str) -> list[str]:
         """Return the reference masks of the test studies of a fold."""
