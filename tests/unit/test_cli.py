@@ -13,6 +13,8 @@ from lesionbench.cli import main
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
+from oriented import make_affine
+from sliced import write_series
 
 MODEL = {"architecture": "classic-unet", "options": {"width": 4}}
 RECORD = {
@@ -71,14 +73,33 @@ def error_of(capsys, *arguments):
     return error
 
 
-def test_a_scan_that_is_no_nifti_file_is_called_what_it_is(run, tmp_path, capsys):
+def test_a_scan_that_is_no_scan_is_called_what_it_is(run, tmp_path, capsys):
     folder, dicom, table = tmp_path / "series", tmp_path / "slice.dcm", tmp_path / "table.csv"
     folder.mkdir()
     dicom.write_bytes(bytes(128) + b"DICM")
     table.write_text("study\n")
-    for scan, what in [(folder, "this is a folder"), (dicom, "a DICOM file"), (table, "cannot be read as NIfTI")]:
+    said = ["this is a folder without any DICOM image", "this is a DICOM file", "cannot be read as NIfTI"]
+    for scan, what in zip([folder, dicom, table], said, strict=True):
         error = error_of(capsys, scan, tmp_path / "mask.nii.gz", "--run", run)
-        assert f"{scan}: " in error and what in error and "NIfTI" in error
+        assert f"{scan}: " in error and what in error
+
+
+def test_a_folder_of_slices_is_segmented_by_the_series_that_is_chosen(run, tmp_path, capsys):
+    write_series(tmp_path / "ct", np.zeros((9, 11, 5)), make_affine("LPS"))
+    write_series(tmp_path / "ct" / "coronal", np.zeros((9, 11, 4)), make_affine("LIP"), SeriesDescription="Cor")
+    assert "there are 2 CT series" in error_of(capsys, tmp_path / "ct", tmp_path / "mask.nii.gz", "--run", run)
+    arguments = ["segment", str(tmp_path / "ct"), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]
+    assert main([*arguments, "--series", "Lung*"]) == 0
+    image = nib.load(tmp_path / "mask.nii.gz")
+    assert image.shape == (9, 11, 5) and image.affine == pytest.approx(make_affine("LPS"))
+    assert image.header["sform_code"] == image.header["qform_code"] == 1
+
+
+def test_grey_values_need_their_window(run, tmp_path, capsys):
+    nib.save(nib.Nifti1Image(np.full((9, 11, 5), 300, np.int16), np.eye(4)), tmp_path / "grey.nii.gz")
+    for window, said in (("1500", "neither grey values (0 to 255)"), ("0", "--window: the width 0 is not above 0")):
+        arguments = tmp_path / "grey.nii.gz", tmp_path / "mask.nii.gz", "--run", run, "--window", "-500", window
+        assert said in error_of(capsys, *arguments)
 
 
 def test_a_folder_that_is_no_run_is_called_what_it_is(run, scan, tmp_path, capsys):

@@ -20,6 +20,7 @@ PIP_NAMES = {
 }
 # Conda's name of what is imported, where it is another one.
 CONDA_NAMES = {
+    "SimpleITK": "simpleitk",
     "matplotlib": "matplotlib-base",
     "seaborn": "seaborn-base",
     "segmentation_models_pytorch": "segmentation-models-pytorch",

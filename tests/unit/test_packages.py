@@ -29,6 +29,7 @@ UNTESTED = {"errors", "__main__"}
 WITHOUT_MODULE = {"packages", "environments", "benchmarks", "docs", "report/captions"}
 TESTS = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
+HEAVY |= {"SimpleITK", "pydicom"}
 
 MODULES = {
     ".".join(path.relative_to(SCRIPTS).with_suffix("").parts): path

@@ -61,6 +61,8 @@ def _segment(options: argparse.Namespace) -> None:
 
 
 def _reading(options: argparse.Namespace) -> Reading:
+    if options.window and not options.window[1] > 0:
+        raise UserError(f"--window: the width {options.window[1]:g} is not above 0. Give centre and width in HU.")
     intensity = {"window": options.window} if options.window else "hu"
     return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 

@@ -56,9 +56,20 @@ def _lack_of_room(error: Exception, temporary: Path) -> str:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits; of a folder, of its files in their order."""
+    if Path(path).is_dir():
+        return hashlib.sha256("".join(map(sha256, visible_files(path))).encode()).hexdigest()
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def visible_files(folder: str | Path) -> list[Path]:
+    """Return the files below a folder in the order of their names, less hidden ones, such as macOS's `._*`."""
+    return [
+        path
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 def refuse_links_to_nothing(paths: Iterable[Path], key: str) -> None:

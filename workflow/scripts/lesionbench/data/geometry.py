@@ -45,7 +45,7 @@ def locate(
         raise UserError(f"{path}: {reasons}. Repair the header, or convert the scan again.")
     chosen = geometry if geometry in found else next(iter(found))
     affine = found[chosen]
-    _check_bounds(path, Grid(shape, affine), chosen, unit)
+    check_affine(path, Grid(shape, affine), chosen, unit)
     if conflict := _conflict(found, broken, spacing, shape):
         if geometry not in found or not (len(found) > 1 or broken or geometry == "sform"):
             right = "whichever is right" if len(found) > 1 else "if it is right"
@@ -68,12 +68,17 @@ def _forms(header: nib.Nifti1Header, mm: float) -> tuple[dict[str, np.ndarray], 
                 broken[name] = str(error)
                 continue
             affine[:3] *= mm
-            axes = affine[:3, :3]
-            if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= 1e-6 * np.linalg.norm(axes, axis=0).prod():
+            if _is_singular(affine):
                 broken[name] = "is singular or not finite"
             else:
                 found[name] = affine
     return found, broken
+
+
+def _is_singular(affine: np.ndarray) -> bool:
+    axes = affine[:3, :3]
+    flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
+    return not np.isfinite(affine).all() or bool(abs(np.linalg.det(axes)) <= flat)
 
 
 def _qform(header: nib.Nifti1Header) -> np.ndarray:
@@ -106,7 +111,13 @@ def _without_orientation(path: str | Path, header: nib.Nifti1Header, shape: tupl
     return affine
 
 
-def _check_bounds(path: str | Path, grid: Grid, form: str, unit: str) -> None:
+def check_affine(path: str | Path, grid: Grid, form: str, unit: str = "mm") -> None:
+    """Raise UserError, naming the file, where a grid is one that no scanner leaves.
+
+    form: what of the file says where it lies; unit: in which it says so.
+    """
+    if _is_singular(grid.affine):
+        raise UserError(f"{path}: by its {form}, its axes are singular or not finite. Convert the scan again.")
     measured = f"by its {form}" + (f", in {unit}," if unit != "mm" else "")
     if grid.spacing.min() < SMALLEST or grid.spacing.max() > LARGEST:
         problem = f"its voxels are {_sizes(grid.spacing)} mm {measured} and a scanner's {SMALLEST} to {LARGEST:g} mm"

@@ -20,7 +20,6 @@ from lesionbench.data.studies import is_nifti
 from lesionbench.data.volume import Forms, Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +27,6 @@ _UNREADABLE = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, V
 # Deflate, and so gzip, unpacks a byte to at most 1032 (https://zlib.net/zlib_tech.html, "Maximum Compression Factor").
 _DEFLATE_RATIO = 1032
 _LARGEST = float(np.finfo(np.float32).max)
-_EXPECTED = "A NIfTI file is expected (.nii.gz or .nii)."
-_CONVERT = " Convert the series, for example with dcm2niix."
 
 
 def read_header(path: str | Path, geometry: str | None = None) -> Grid:
@@ -90,7 +87,6 @@ def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray, forms: 
 def _open(path: str | Path, geometry: str | None) -> tuple[nib.Nifti1Pair, Grid, Forms | None]:
     """Return a NIfTI image with its voxels unread, its checked grid, and what else its header says of its place."""
     try:
-        _check_file(path)
         with np.errstate(over="ignore", invalid="ignore"):  # what nibabel makes of the forms is not used
             image = _load(path)
         if not isinstance(image, nib.Nifti1Pair):
@@ -120,32 +116,6 @@ def _header_as_it_stands(image: nib.Nifti1Pair) -> nib.Nifti1Header:
     kind = type(image.header)
     with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj() as file:
         return kind(file.read(kind.sizeof_hdr), image.header.endianness, check=False)
-
-
-def _check_file(path: str | Path) -> None:
-    """Raise UserError that says what is there where it is no file, or a DICOM file."""
-    path = Path(path)
-    if not os.path.lexists(path):
-        raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
-    if path.is_dir():
-        slices = sum(_is_dicom(file) for file in path.iterdir())
-        what = f"a folder with {counted(slices, 'DICOM file')}" if slices else "a folder"
-        raise UserError(f"{path}: this is {what}. {_EXPECTED}" + (_CONVERT if slices else ""))
-    if not path.is_file():
-        raise UserError(f"{path}: this is no regular file, or a link to nowhere. {_EXPECTED}")
-    if _is_dicom(path):
-        raise UserError(f"{path}: this is a DICOM file. {_EXPECTED}{_CONVERT}")
-
-
-def _is_dicom(path: Path) -> bool:
-    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return path.is_file()
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def _load(path: str | Path) -> nib.filebasedimages.FileBasedImage:

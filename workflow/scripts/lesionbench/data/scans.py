@@ -1,17 +1,20 @@
 """Reading CTs and masks, of whatever format: the one place where files become HU and lesions."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
 
-from lesionbench.data import nifti
-from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data import dicom, itk, nifti
+from lesionbench.data.reading import AS_IS, ITK_SUFFIXES, Reading, is_scan
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.words import first_few
 
 logger = logging.getLogger(__name__)
+
+_EXPECTED = "A NIfTI, NRRD or MetaImage file is expected, or a folder of DICOM slices."
 
 # A CT's air is about -1000 HU, around the patient and in the lungs. Values that stay above this are no HU.
 _AIR = -500
@@ -24,21 +27,25 @@ def read_header(path: str | Path, reading: Reading = AS_IS) -> Grid:
 
     Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
     """
-    return nifti.read_header(path, reading.geometry)
+    path = _check_file(path)
+    if path.is_dir():
+        return dicom.read_header(path, reading.series)
+    return itk.read_header(path) if _is_itk(path) else nifti.read_header(path, reading.geometry)
 
 
 def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
-    """Read a CT in Hounsfield units.
+    """Read a CT in Hounsfield units: a NIfTI, NRRD or MetaImage file, or a folder of DICOM slices.
 
     The data are int16 where every value is a whole number in int16's range, which loses nothing; else float32, the
     nearest to each value. Nothing is clipped or rounded to whole numbers here, unless it is a grey value: with
     `reading.intensity` as a window, 0…255 are the HU of its lower and upper edge, rounded, and a volume with air below
     0 is in HU already.
 
-    Raises UserError, naming the file, where it cannot be read (`nifti.read_voxels`), holds values beyond ±100,000, or
-    neither grey values nor HU where `reading` expects them.
+    Raises UserError, naming the file, where it cannot be read (`read_voxels` of `nifti`, `itk` and `dicom`), holds
+    values beyond ±100,000, or neither grey values nor HU where `reading` expects them.
     """
-    volume = nifti.read_voxels(path, reading.geometry)
+    path = _check_file(path)
+    volume = dicom.read_voxels(path, reading.series) if path.is_dir() else _read_file(path, reading)
     data = volume.data if reading.window is None else _from_grey(path, volume.data, *reading.window)
     _check_hu(path, data)
     with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
@@ -50,9 +57,13 @@ def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
     """Read a lesion mask as uint8, 0 background and 1 lesion, where the file has one of `reading.lesion_labels`.
 
     Other labels are background, except where nothing is said of labels (`reading.binary`): there a mask holds 0 and 1.
-    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label, and as `nifti.read_voxels`.
+    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label, and where the file cannot be
+    read (`read_voxels` of `nifti` and `itk`).
     """
-    volume = nifti.read_voxels(path, reading.geometry)
+    path = _check_file(path)
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder. A mask is a NIfTI, NRRD or MetaImage file.")
+    volume = _read_file(path, reading)
     labels = volume.data
     if labels.dtype.kind == "f":
         # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
@@ -66,6 +77,26 @@ def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
             f"{path}: labels are whole numbers, and this mask holds {_some(labels)}. Resample it by nearest neighbours."
         )
     return Volume(lesion.view(np.uint8), volume.affine, volume.forms)
+
+
+def _check_file(path: str | Path) -> Path:
+    """Return the path of a file or folder. Raises UserError that says what is there instead."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
+    if not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: this is no regular file, or a link to nowhere. {_EXPECTED}")
+    if path.is_file() and not is_scan(path) and dicom.is_dicom(path):
+        raise UserError(f"{path}: this is a DICOM file. Give the folder with all slices of its series.")
+    return path
+
+
+def _is_itk(path: Path) -> bool:
+    return path.suffix.lower() in ITK_SUFFIXES
+
+
+def _read_file(path: Path, reading: Reading) -> Volume:
+    return itk.read_voxels(path) if _is_itk(path) else nifti.read_voxels(path, reading.geometry)
 
 
 def _not_binary(path: str | Path, labels: np.ndarray) -> np.ndarray:
