@@ -6,8 +6,12 @@ import pydicom
 import pytest
 
 from lesionbench.data.layouts import read_layouts, recognise
-from lesionbench.data.phantom_layouts import write_layout
+from lesionbench.data.phantom import synthesise
+from lesionbench.data.phantom_layouts import BURDEN, write_layout
+from lesionbench.data.reading import Reading
+from lesionbench.data.scans import read_ct
 from lesionbench.data.studies import Phantom
+from lesionbench.data.volume import match_grid
 from lesionbench.errors import UserError
 
 TINY = Phantom(studies=4, annotated=3, size=16, slices=(5, 6))
@@ -71,6 +75,22 @@ def test_dicom_slices_are_out_of_order_by_name_and_one_series_is_a_reformat(tmp_
         assert len(set(positions)) == len(positions) and positions != sorted(positions)
         assert len({header.SeriesInstanceUID for header in headers}) == 1
         assert headers[0].pixel_array.min() < 124 < 1024 < headers[len(headers) // 2].pixel_array.max()
+
+
+def test_a_dicom_phantom_is_read_as_the_volume_that_it_was_made_from(tmp_path):
+    root = write(tmp_path / "data", "covid-ct-md")
+    ct, _ = synthesise("COVID-19 subjects P001", BURDEN, TINY)
+    read = match_grid("P001", ct, read_ct(root / "COVID-19 subjects" / "P001"))
+    np.testing.assert_array_equal(read.data, np.maximum(ct.data, -1024))
+    np.testing.assert_allclose(read.affine, ct.affine, atol=1e-3)
+
+
+def test_the_series_of_a_dicom_study_is_chosen(tmp_path):
+    root = write(tmp_path / "data", "ricord")
+    (study, *_) = sorted(root.glob("*/*/*"))
+    with pytest.raises(UserError, match="COR CHEST"):
+        read_ct(study)
+    assert read_ct(study, Reading(series="ROUTINE*")).data.shape[:2] == (16, 16)
 
 
 @pytest.mark.parametrize(("name", "said"), [("nnUNet", "no such layout. Known are covid-19-20,"), ("msd", "not empty")])

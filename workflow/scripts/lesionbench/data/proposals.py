@@ -12,7 +12,7 @@ from itertools import permutations
 from pathlib import Path, PurePosixPath
 
 from lesionbench.data.patterns import Found, Pattern
-from lesionbench.data.reading import SUFFIXES
+from lesionbench.data.reading import SUFFIXES, is_dicom
 
 DEPTH = 6  # folders below the root that are looked into
 MOST = 20_000  # files that are looked at
@@ -99,7 +99,7 @@ def _volumes(root: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < DEPTH else []
         visible = sorted(name for name in files if not name.startswith("."))
         volumes = [name for name in visible if name.lower().endswith(SUFFIXES)]
-        if not volumes and depth and any(_is_dicom(Path(folder, name)) for name in visible[:3]):
+        if not volumes and depth and any(is_dicom(Path(folder, name)) for name in visible[:3]):
             yield f"{below}/"
         yield from ((below / name).as_posix() for name in volumes)
         seen += len(files)
@@ -111,20 +111,9 @@ def holds_dicom(folder: Path) -> bool:
     """Say whether a DICOM file is among the first of those in a folder, or in one of the folders in it."""
     for inside in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         visible = sorted(path for path in inside.iterdir() if path.is_file() and not path.name.startswith("."))
-        if any(map(_is_dicom, visible[:3])):
+        if any(map(is_dicom, visible[:3])):
             return True
     return False
-
-
-def _is_dicom(path: Path) -> bool:
-    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def _ending(name: str) -> str:
