@@ -133,7 +133,7 @@ class Experiment:
     @cached_property
     def scoring(self) -> dict[str, Any]:
         """What the scores of a mask depend on; the threshold has already made the mask."""
-        return {key: self.settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
+        return {key: self.settings["evaluation"][key] for key in ("min_lesion_mm3", "surface_tolerance_mm")}
 
     @cached_property
     def used_settings(self) -> dict[str, Any]:
