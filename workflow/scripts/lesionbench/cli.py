@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lesionbench import __version__
-from lesionbench.data.reading import Reading
-from lesionbench.data.studies import Phantom, is_nifti
+from lesionbench.data.reading import Reading, is_nifti
+from lesionbench.data.studies import Phantom
 from lesionbench.errors import UserError
 from lesionbench.words import counted
 

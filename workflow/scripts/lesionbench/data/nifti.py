@@ -16,7 +16,7 @@ from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from lesionbench.data.geometry import locate
-from lesionbench.data.studies import is_nifti
+from lesionbench.data.reading import is_nifti
 from lesionbench.data.volume import Forms, Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic

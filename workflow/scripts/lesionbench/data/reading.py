@@ -61,6 +61,11 @@ def is_scan(path: str | Path) -> bool:
     return str(path).lower().endswith(SUFFIXES)
 
 
+def is_nifti(path: str | Path) -> bool:
+    """Say by its name whether a file is NIfTI: `.nii` or `.nii.gz`, in any case of letters."""
+    return str(path).lower().endswith(NIFTI_SUFFIXES)
+
+
 def scan_stem(path: str | Path) -> str:
     """Return the name of a file or folder without what lies above it and without a volume's suffix."""
     name = Path(path).name

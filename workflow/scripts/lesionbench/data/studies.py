@@ -17,6 +17,7 @@ from typing import Any
 
 from lesionbench.data.patterns import Found, Pattern, quoted
 from lesionbench.data.proposals import nearest
+from lesionbench.data.reading import is_nifti
 from lesionbench.data.study_table import Line, read_study_table
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
@@ -253,11 +254,6 @@ def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterab
         Study(name, category, Path(next(ct)) if has_ct else None, Path(next(mask)) if has_mask else None, *ids)
         for name, category, *ids, has_ct, has_mask in known
     ]
-
-
-def is_nifti(path: str | Path) -> bool:
-    """Say by its name whether a file is NIfTI: `.nii` or `.nii.gz`, in any case of letters."""
-    return bool(_NIFTI.search(Path(path).name))
 
 
 def file_stem(path: str | Path) -> str:
