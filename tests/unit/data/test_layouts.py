@@ -56,6 +56,13 @@ def test_a_preset_is_an_overlay_of_a_few_lines(name):
     assert len(LAYOUTS[name].config["dataset"]) <= 6
 
 
+def test_the_page_on_data_shows_the_lines_of_every_preset():
+    page = (CHECKOUT / "docs" / "data.md").read_text()
+    assert [
+        name for name in LAYOUTS if "\n".join((PRESETS / f"{name}.yaml").read_text().splitlines()[2:]) not in page
+    ] == []
+
+
 def test_scans_of_one_patient_are_known_where_only_their_names_tell(tmp_path):
     kaggle(tmp_path)
     ((layout, studies),) = recognise(tmp_path)
