@@ -241,6 +241,28 @@ def test_masks_without_any_class_are_counted_as_unknown(root):
     assert counts["studies"].sum() == 2
 
 
+def test_patients_are_a_column_where_they_are_known(root):
+    studies = find_studies(DataSet(root))
+    known = [studies[0], replace(studies[1], patient="p"), *studies[2:]]
+    assert "patient" not in inventory(studies, root).table
+    assert inventory(known, root).table["patient"].fillna("").tolist() == ["", "p", "", ""]
+
+
+def test_a_file_outside_of_the_root_is_named_as_it_is(root, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "mask.nii.gz"
+    studies = find_studies(DataSet(root))
+    shutil.copy(studies[0].mask, other)
+    (row,) = inventory([replace(studies[0], mask=other)], root).table.to_dict("records")
+    assert row["mask"] == str(other) and row["ct"].startswith("studies/CT-1/")
+
+
+def test_categories_of_other_data_sets_are_counted_without_the_papers(root):
+    table = inventory(find_studies(DataSet(root)), root).table.assign(category=["sick", "well", "sick", None])
+    counts = class_counts(table, None, ["sick", "well"])
+    assert counts.columns.tolist() == ["category", "studies", "annotated"]
+    assert counts["category"].tolist() == ["sick", "well", "unknown"] and counts["studies"].tolist() == [2, 1, 1]
+
+
 def volume(root, study):
     path = next((root / "studies").glob(f"*/{study}.nii.gz"))
     return path, read_ct(path)

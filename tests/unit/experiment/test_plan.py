@@ -5,6 +5,7 @@ import pytest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.rows import Run
 from planned import MODELS, config, with_masks
+from touched import touch
 
 
 def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
@@ -89,3 +90,24 @@ def test_a_method_of_the_plan_takes_what_its_parameters_name_from_the_wildcards(
     experiment = plan_experiment(config())
     tested = planned(experiment.tested)
     assert tested({"fold": "0", "model": "a"}) == experiment.tested(0) != []
+
+
+def test_a_patients_studies_are_in_one_part_and_told_to_the_inventory(tmp_path):
+    touch(tmp_path, *(f"{kind}/p{number // 2}/{number}.nii" for kind in ("ct", "masks") for number in range(10)))
+    data = {"root": str(tmp_path), "ct": "ct/{patient}/{study}.nii", "mask": "masks/{patient}/{study}.nii"}
+    experiment = plan_experiment(config(dataset=data, compare=["a"]))
+    assert experiment.patients == {f"p{number // 2}_{number}": f"p{number // 2}" for number in range(10)}
+    for part in experiment.subsets(0).values():
+        assert len(part) == 2 * len({experiment.patients[study] for study in part})
+    assert experiment.listing[0] == ["p0_0", None, "p0", None, True, True]
+    assert experiment.registry is None and experiment.categories == []
+
+
+def test_the_table_may_choose_the_series_of_a_study(tmp_path):
+    touch(tmp_path, *(f"{name}.nii" for name in "abcdef"))
+    rows = ["study,ct,mask,series", "1,a.nii,d.nii,lung", "2,b.nii,e.nii,", "3,c.nii,f.nii,"]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    data = {"root": str(tmp_path), "table": str(tmp_path / "table.csv"), "series": "CHEST*"}
+    experiment = plan_experiment(config(dataset=data, compare=["a"]))
+    assert [experiment.study_reading(study)["series"] for study in "123"] == ["lung", "CHEST*", "CHEST*"]
+    assert experiment.categories == []

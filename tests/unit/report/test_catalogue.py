@@ -13,6 +13,7 @@ from lesionbench.experiment.plan import plan_experiment
 from lesionbench.report.catalogue import FIGURES, caption, due_figures
 from lesionbench.report.plot import READERS
 from planned import config, with_masks
+from touched import touch
 
 TRAINED_ONLY = {"learning_curves", "dice_by_cost"}
 SEVERAL_ONLY = {"pairwise_differences", "rank_stability", "rank_agreement"}
@@ -103,3 +104,19 @@ def test_without_ct_there_is_no_figure_of_slices(from_elsewhere, tmp_path):
     root = {"dataset": {"root": str(tmp_path)}, "models": {"one": from_elsewhere}, "compare": ["one"]}
     due = due_figures(plan_experiment(config(**root)))
     assert set(due) == FIGURES.keys() - TRAINED_ONLY - SEVERAL_ONLY - {"example_slice"}
+
+
+def test_the_pie_is_that_of_the_data_sets_own_categories_and_left_out_without_any(tmp_path):
+    touch(tmp_path, *(f"{kind}/{name}.nii.gz" for kind in ("ct/sick", "masks") for name in "abc"), "ct/well/d.nii.gz")
+
+    def planned(ct):
+        data = {"root": str(tmp_path), "ct": ct, "mask": "masks/{study}.nii.gz"}
+        return plan_experiment(config(dataset=data, compare=["a"]))
+
+    experiment = planned("ct/{category}/{study}.nii.gz")
+    assert experiment.categories == ["sick", "well"] and "class_pie" in due_figures(experiment)
+    assert (
+        caption("class_pie", experiment) == "Studies of the data set by category, with number and share of all studies."
+    )
+    assert "CT-0 (none)" in caption("class_pie", plan_experiment(config()))
+    assert "class_pie" not in due_figures(planned("ct/sick/{study}.nii.gz"))

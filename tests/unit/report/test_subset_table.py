@@ -20,3 +20,11 @@ def test_slices_of_every_fold_are_counted_without_the_papers():
     assert list(table.shown) == ["Fold", "Subset", "Studies", "Slices (axial)"]
     assert table.shown["Fold"].tolist() == ["0"] * 4 + ["1"] * 4
     assert not table.notes
+
+
+def test_patients_are_counted_where_they_are_known():
+    studies = INVENTORY.assign(patient=["p", "p", *[""] * (len(INVENTORY) - 2)])
+    table = slices_by_subset(studies, {0: FOLD}, "axial", with_paper=False)
+    rows = table.data.set_index("subset")
+    assert list(table.shown)[:3] == ["Subset", "Patients", "Studies"]
+    assert rows["patients"].to_dict() == {**rows["studies"].to_dict(), "train": 34, "total": 49}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lesionbench import environment
+from lesionbench.data.frames import read_frame, write_frame
 from lesionbench.experiment.config import resolve_config
 from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.subset_table import PAPER_PLANE, slices_by_subset
@@ -152,3 +153,12 @@ def test_the_configuration_on_the_page_is_the_experiment(results):
 def test_the_page_asks_for_nothing_from_elsewhere(results):
     page = render_summary(**sections(results))
     assert not re.search(r"\b(src|href)=|url\(|@import|<script", page)
+
+
+def test_the_page_tells_how_many_patients_there_are_where_they_are_known(results):
+    studies = read_frame(results / "studies.csv")
+    write_frame(studies.assign(patient=["p", "p", *[""] * (len(studies) - 2)]), results / "studies.csv")
+    text = as_text(render_summary(**sections(results)))
+    assert (
+        "51 studies of 50 patients, 50 of them with a lesion mask" in text and "No patient is in two of these" in text
+    )

@@ -14,12 +14,18 @@ from typing import Any
 
 from lesionbench import __version__
 from lesionbench.data.reading import Reading, is_nifti
+from lesionbench.data.studies import Phantom
 from lesionbench.errors import UserError
+from lesionbench.words import counted
 
-_ABOUT = "Use the models that the Lesionbench workflow has trained, on chest CT. For research only, not for diagnosis."
+_ABOUT = (
+    "Prepare data for the Lesionbench workflow, and use the models that it has trained, on chest CT. For research "
+    "only, not for diagnosis."
+)
 _SEGMENT_EXAMPLE = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
 _CHECK_EXAMPLE = "lesionbench check data/COVID19_1110"
 _EXAMPLES = f"""examples:
+  lesionbench init data/my-scans
   {_CHECK_EXAMPLE}
   {_SEGMENT_EXAMPLE}
 
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lesionbench: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # what cannot be read is a UserError already
-        reason = f"{options.mask} cannot be written ({error.strerror}: {error.filename})"
+        reason = f"{getattr(options, options.written)} cannot be written ({error.strerror}: {error.filename})"
         print(f"lesionbench: {reason}. Choose a folder where you may write and that has room.", file=sys.stderr)
         return 1
 
@@ -64,7 +70,6 @@ def _check(options: argparse.Namespace) -> int:
     """Print all that is wrong with a data set; return 1 if an error is among it, 2 if there is nothing to check."""
     from lesionbench.data.findings import ERROR
     from lesionbench.report.findings_table import findings_text
-    from lesionbench.words import counted
 
     try:
         settings = _data_settings(options.data)
@@ -137,6 +142,29 @@ def _reading(options: argparse.Namespace) -> Reading:
     return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 
 
+def _init(options: argparse.Namespace) -> None:
+    from lesionbench.data.layouts import propose_config
+
+    print(propose_config(options.folder))
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from lesionbench.data.phantom_layouts import write_layout
+
+    if options.size < 16:
+        raise UserError(f"--size {options.size}: a slice needs 16 rows and columns, or more.")
+    phantom = Phantom(studies=8, annotated=6, category="CT-3", size=options.size, slices=(12, 16), seed=options.seed)
+    write_layout(options.layout, options.output, phantom)
+    print(f"{options.output}: phantoms in the layout {options.layout}. Now: lesionbench init {options.output}")
+
+
+def _unstack(options: argparse.Namespace) -> None:
+    from lesionbench.data.unstack import unstack
+
+    count = unstack(options.stack, options.mask, options.output)
+    print(f"{options.output}: {counted(count, 'study')}, one a slice. Now: lesionbench init {options.output}")
+
+
 def _threshold(text: str) -> float:
     try:
         value = float(text)
@@ -153,6 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lesionbench {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_init(commands)
+    _add_phantom(commands)
+    _add_unstack(commands)
     check = commands.add_parser(
         "check",
         help="say all that is wrong with a data set, before anything is trained on it",
@@ -166,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--threads", type=_threads, default=min(8, os.cpu_count() or 1), help="studies read at a time (default: 8)"
     )
-    check.set_defaults(command=_check)
+    check.set_defaults(command=_check, written="data")
     segment = commands.add_parser(
         "segment",
         help="segment the lesions of one CT and print their volume",
@@ -195,5 +226,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("CENTRE", "WIDTH"),
         help="of a scan in grey values from 0 to 255: the window in HU that they stand for",
     )
-    segment.set_defaults(command=_segment)
+    segment.set_defaults(command=_segment, written="mask")
     return parser
+
+
+def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "Look at a folder of CTs and masks, say which layout it has, and print the lines of the config that fit."
+    init = commands.add_parser("init", help="print the lines of the config for a folder of scans", description=about)
+    init.add_argument("folder", type=Path, help="the folder that holds the data set")
+    init.set_defaults(command=_init, written="folder")
+
+
+def _add_phantom(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "Write a small synthetic data set in the layout of a published one, to try a configuration on."
+    phantom = commands.add_parser("phantom", help="write synthetic scans in a known layout", description=about)
+    phantom.add_argument("output", metavar="folder", type=Path, help="a new folder")
+    phantom.add_argument("--layout", required=True, help="a name of presets/data, such as nnunet, msd, ma, patients")
+    phantom.add_argument("--size", type=int, default=64, help="rows and columns of a slice, 16 or more (default: 64)")
+    phantom.add_argument("--seed", type=int, default=0, help="another seed is another data set (default: 0)")
+    phantom.set_defaults(command=_phantom, written="output")
+
+
+def _add_unstack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "Write each slice of a volume that holds slices of many patients as a study of its own."
+    unstack = commands.add_parser("unstack", help="write a study for each slice of a stack", description=about)
+    unstack.add_argument("stack", type=Path, help="the NIfTI volume of CT slices, such as tr_im.nii.gz")
+    unstack.add_argument("mask", type=Path, help="their masks, such as tr_mask.nii.gz")
+    unstack.add_argument("output", metavar="folder", type=Path, help="a new folder")
+    unstack.set_defaults(command=_unstack, written="output")

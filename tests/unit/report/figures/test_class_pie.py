@@ -29,3 +29,9 @@ def test_the_pie_gives_counts_and_shares():
     assert "CT-4\n2 (0.2 %)" in written
     assert "CT-1\n684 (61.6 %)" in written
     assert "n = 1,110 studies" in written
+
+
+def test_classes_of_any_name_and_number_have_a_wedge():
+    classes = pd.DataFrame({"category": [*"abcdefg", "unknown"], "studies": range(8, 16)})
+    written = [item.get_text() for item, _ in texts(class_pie(classes))]
+    assert sum("%" in text for text in written) == 8 and "g\n14 (15.2 %)" in written

@@ -15,6 +15,7 @@ import numpy as np
 
 from lesionbench.data.geometry import check_affine
 from lesionbench.data.itk import TO_RAS, series_reader, simple_itk, voxels
+from lesionbench.data.reading import is_dicom
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import visible_files
@@ -22,7 +23,6 @@ from lesionbench.words import counted, first_few
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".dcm", ".dicom", ".ima")
 _CT = "1.2.840.10008.5.1.4.1.1.2"  # CT Image Storage; those that begin so are multi-frame
 # What slices may lie away from an even row: of the usual step between two, and sideways of a voxel.
 _UNEVEN, _ASIDE = 0.25, 0.5
@@ -67,18 +67,6 @@ class _Slice:
     @property
     def is_multiframe(self) -> bool:
         return self.kind.startswith(f"{_CT}.")
-
-
-def is_dicom(path: str | Path) -> bool:
-    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
-    path = Path(path)
-    if path.suffix.lower() in SUFFIXES:
-        return path.is_file()
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def read_header(folder: str | Path, series: str | None = None) -> Grid:

@@ -12,7 +12,7 @@ from itertools import permutations
 from pathlib import Path, PurePosixPath
 
 from lesionbench.data.patterns import Found, Pattern
-from lesionbench.data.reading import SUFFIXES
+from lesionbench.data.reading import SUFFIXES, is_dicom
 
 DEPTH = 6  # folders below the root that are looked into
 MOST = 20_000  # files that are looked at
@@ -75,8 +75,11 @@ def nearest(root: str | Path, text: str) -> Candidate | None:
 
 
 def _shared(ct: Candidate, mask: Candidate) -> int:
-    """Return how many studies have a CT and a mask; 0 where a study has two of a kind, or a file is both."""
-    if {found.path for found in ct.found} & {found.path for found in mask.found}:
+    """Return how many studies have a CT and a mask; 0 where a study has two of a kind, or a file is both.
+
+    A mask is a file: folders of DICOM slices are CTs.
+    """
+    if mask.pattern.endswith("/") or {found.path for found in ct.found} & {found.path for found in mask.found}:
         return 0
     by_patient = "{patient}" in ct.pattern and "{patient}" in mask.pattern
     cts, masks = ct.studies(by_patient), mask.studies(by_patient)
@@ -96,7 +99,7 @@ def _volumes(root: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < DEPTH else []
         visible = sorted(name for name in files if not name.startswith("."))
         volumes = [name for name in visible if name.lower().endswith(SUFFIXES)]
-        if not volumes and depth and any(_is_dicom(Path(folder, name)) for name in visible[:3]):
+        if not volumes and depth and any(is_dicom(Path(folder, name)) for name in visible[:3]):
             yield f"{below}/"
         yield from ((below / name).as_posix() for name in volumes)
         seen += len(files)
@@ -104,15 +107,13 @@ def _volumes(root: Path) -> Iterator[str]:
             return
 
 
-def _is_dicom(path: Path) -> bool:
-    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+def holds_dicom(folder: Path) -> bool:
+    """Say whether a DICOM file is among the first of those in a folder, or in one of the folders in it."""
+    for inside in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        visible = sorted(path for path in inside.iterdir() if path.is_file() and not path.name.startswith("."))
+        if any(map(is_dicom, visible[:3])):
+            return True
+    return False
 
 
 def _ending(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # What the name of a volume ends with, in any case of letters; a CT may also be a folder of DICOM slices.
 SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 
@@ -70,3 +71,15 @@ def scan_stem(path: str | Path) -> str:
     name = Path(path).name
     suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)]
+
+
+def is_dicom(path: str | Path) -> bool:
+    """Decide by the name, or by the prefix after the preamble of 128 bytes (DICOM PS3.10, section 7.1)."""
+    path = Path(path)
+    if path.suffix.lower() in _DICOM_SUFFIXES:
+        return path.is_file()
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lesionbench.data import dicom, itk, nifti
-from lesionbench.data.reading import AS_IS, ITK_SUFFIXES, Reading, is_scan
+from lesionbench.data.reading import AS_IS, ITK_SUFFIXES, Reading, is_dicom, is_scan
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.words import first_few
@@ -86,7 +86,7 @@ def _check_file(path: str | Path) -> Path:
         raise UserError(f"{path}: no such file. Check the path and that the data set is unpacked completely.")
     if not path.is_file() and not path.is_dir():
         raise UserError(f"{path}: this is no regular file, or a link to nowhere. {_EXPECTED}")
-    if path.is_file() and not is_scan(path) and dicom.is_dicom(path):
+    if path.is_file() and not is_scan(path) and is_dicom(path):
         raise UserError(f"{path}: this is a DICOM file. Give the folder with all slices of its series.")
     return path
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lesionbench.data.studies import CATEGORIES
 from lesionbench.experiment.plan import Experiment
+
+INVOLVEMENT = " of lung involvement, from CT-0 (none) to CT-4 (more than three quarters)"
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,9 @@ class Figure:
 
     name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
     (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
-    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, and `{paper}` for a part of a
-    sentence where there are reference results; needs: what an experiment must have for it, None where it needs nothing.
+    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, `{involvement}` for what
+    MosMedData's categories mean, and `{paper}` for a part of a sentence where there are reference results; needs: what
+    an experiment must have for it, None where it needs nothing.
     """
 
     name: str
@@ -25,7 +29,7 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "trainings", "several models", "external sets"] | None = None
+    needs: Literal["ct", "categories", "trainings", "several models", "external sets"] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -46,8 +50,8 @@ FIGURES: Mapping[str, Figure] = {
             "class_pie:class_pie",
             ("classes",),
             "Data",
-            "Studies of the data set by category of lung involvement, from CT-0 (none) to CT-4 (more than three "
-            "quarters), with number and share of all studies.",
+            "Studies of the data set by category{involvement}, with number and share of all studies.",
+            needs="categories",
         ),
         Figure(
             "example_slice",
@@ -177,6 +181,7 @@ def due_figures(experiment: Experiment) -> list[str]:
     has = {
         None: True,
         "ct": experiment.shows_ct,
+        "categories": bool(experiment.categories),
         "trainings": bool(experiment.trained),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
@@ -197,5 +202,6 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         trainings=len(experiment.trainings),
         models=len(experiment.rows),
         resamples=f"{experiment.settings['evaluation']['resamples']:,}",
+        involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",
         paper="; the paper does not state its own" if experiment.reference_results else "",
     )

@@ -17,16 +17,23 @@ PAPER_PLANE = (
 def slices_by_subset(
     studies: pd.DataFrame, folds: Mapping[int, pd.DataFrame], plane: str, with_paper: bool = True
 ) -> Table:
-    """Return the studies and slices of each subset: the paper's Table 3.1, for each fold.
+    """Return the patients, if they are known, studies and slices of each subset: the paper's Table 3.1, for each fold.
 
-    `studies` has the columns study, axial_slices, coronal_slices and sagittal_slices; `folds` holds a frame (study,
-    subset) by the fold's number. The paper's counts stand beside the first fold's where there is no other.
+    `studies` has the columns study, axial_slices, coronal_slices, sagittal_slices and perhaps patient; `folds` holds a
+    frame (study, subset) by the fold's number. The paper's counts stand beside the first fold's where there is no
+    other.
     """
     blocks = []
     for number, fold in folds.items():
         rows = fold.merge(studies, on="study", validate="one_to_one")
+        if "patient" in rows:
+            rows["patient"] = rows["patient"].where(rows["patient"] != "", rows["study"])
+        patients = {"patients": ("patient", "nunique")} if "patient" in rows else {}
         counts = rows.groupby("subset").agg(
-            studies=("study", "size"), slices=(f"{plane}_slices", "sum"), axial_slices=("axial_slices", "sum")
+            **patients,
+            studies=("study", "size"),
+            slices=(f"{plane}_slices", "sum"),
+            axial_slices=("axial_slices", "sum"),
         )
         counts = counts.reindex(list(SUBSET_TITLES), fill_value=0)
         counts.insert(0, "fold", number)
@@ -48,6 +55,7 @@ def _show_subsets(data: pd.DataFrame, plane: str, many: bool) -> pd.DataFrame:
     headers = {
         **({"fold": "Fold"} if many else {}),
         "subset": "Subset",
+        "patients": "Patients",
         "studies": "Studies",
         "slices": f"Slices ({plane})",
         **({"axial_slices": "Slices (axial)"} if plane != "axial" else {}),

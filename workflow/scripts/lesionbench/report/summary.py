@@ -65,7 +65,7 @@ def describe_answer(comparison: Comparison) -> dict[str, Any]:
 
 
 def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[str | Path]) -> dict[str, Any]:
-    """Return how many studies there are, how they are divided, and the hash of each that is.
+    """Return how many studies there are, of how many patients, how they are divided, and the hash of each that is.
 
     The arguments are the inventory, the table of slices by subset and the folds' subsets, all as csv.
     """
@@ -77,8 +77,10 @@ def describe_data(inventory: str | Path, slices: str | Path, splits: Sequence[st
         used = folds[folds["subset"] == "test"].set_index("study")["fold"].astype(str).rename("Tested in fold")
     hashes = studies.loc[used.index, ["ct_sha256", "mask_sha256"]].map(_shorten)
     counts = read_frame(slices)
+    patients = studies["patient"].where(studies["patient"] != "", studies.index) if "patient" in studies else None
     return {
         "studies": len(studies),
+        "patients": None if patients is None else int(patients.nunique()),
         "annotated": int((studies["mask"] != "").sum()),
         "folds": len(splits),
         "subsets": counts[counts["subset"] != "total"].to_dict("records"),

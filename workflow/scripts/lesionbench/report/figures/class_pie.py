@@ -1,6 +1,6 @@
 """The classes of a data set."""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from lesionbench.report.style import COLUMN, GREY, PALE, new_figure
 from lesionbench.words import counted
 
-# Light to dark as involvement grows, and grey for a study of unknown category.
-_CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B", PALE]
+# Light to dark as involvement grows; a study of unknown category is grey.
+_CLASS_COLOURS = ["#DCE9F2", "#A6CBE3", "#5BA3CF", "#1F77B4", "#08306B"]
 _LABEL_GAP = 0.42  # in radii of the pie
 
 
@@ -21,7 +21,7 @@ def class_pie(classes: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     present = classes[classes["studies"] > 0]
     total = int(present["studies"].sum())
-    colours = dict(zip(classes["category"], _CLASS_COLOURS, strict=False))
+    colours = dict(zip(classes["category"], cycle(_CLASS_COLOURS), strict=False)) | {"unknown": PALE}
     wedges, *_ = axes.pie(
         present["studies"],
         colors=[colours[category] for category in present["category"]],
