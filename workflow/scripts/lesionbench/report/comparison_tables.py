@@ -5,23 +5,24 @@ from typing import Any
 import pandas as pd
 
 from lesionbench.evaluation.comparison import FAILURE, Comparison, Sample
-from lesionbench.evaluation.metrics import METRICS
 from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import fewest_studies
 from lesionbench.report.conclusions import conclusions, unit, units
+from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 from lesionbench.words import counted
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 
-
-def make_tables(comparison: Comparison) -> dict[str, Table]:
-    """Return the tables comparison, pairwise, per_study, metrics and readings."""
+def make_tables(comparison: Comparison, scoring: Scoring | None = None) -> dict[str, Table]:
+    """Return the tables comparison, pairwise, per_study, metrics, volumes, lesions and readings."""
     return {
         "comparison": models(comparison),
         "pairwise": pairwise(comparison),
         "per_study": per_study(comparison),
-        "metrics": metric_means(comparison),
+        "metrics": metric_means(comparison, scoring or Scoring()),
+        "volumes": volume_means(comparison),
+        "lesions": lesion_means(comparison, scoring or Scoring()),
         "readings": readings(comparison),
     }
 
@@ -175,32 +176,6 @@ def per_study(comparison: Comparison) -> Table:
         shown,
         ("Averaged over seeds. A dash: the reference holds no lesion.",),
     )
-
-
-def metric_means(comparison: Comparison) -> Table:
-    """Return each model's mean of every further metric over the studies of the declared set in which it is defined."""
-    labels = comparison.labels
-    data = pd.DataFrame({"model": list(labels), "label": list(labels.values())})
-    shown = pd.DataFrame({"Model": list(labels.values())})
-    for metric in METRICS:
-        if metric.name not in comparison.scores or metric.name == "dice":
-            continue
-        scores = comparison.scores[metric.name].loc[comparison.dice.index]
-        if scores.isna().all(axis=None):
-            continue
-        means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
-        data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
-        header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
-        shown[header] = [
-            format_number(mean, metric.digits) + (f" ({count})" if count else "")
-            for mean, count in zip(means, undefined, strict=True)
-        ]
-    notes = (
-        f"Means over the {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, seeds "
-        "averaged first. In brackets: studies in which the metric is undefined, in any seed; its mean leaves them out. "
-        "Arrows: the direction that is better.",
-    )
-    return Table("Further metrics", data, shown, notes)
 
 
 def readings(comparison: Comparison) -> Table:
