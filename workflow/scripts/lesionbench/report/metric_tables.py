@@ -85,9 +85,9 @@ def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes:
 
 def _means_of(comparison: Comparison) -> Iterator[str]:
     yield (
-        f"Means over {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, as in the "
-        "comparison; seeds are averaged first. In brackets: studies in which a score is undefined, in any seed, and "
-        "which its mean leaves out. Arrows: the direction that is better."
+        f"Means over the {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, seeds "
+        "averaged first. In brackets: studies in which a score is undefined, in any seed; its mean leaves them out. "
+        "Arrows: the direction that is better."
     )
 
 
