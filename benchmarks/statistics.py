@@ -316,7 +316,7 @@ def sections(repetitions: int) -> Iterator[tuple[str, str]]:
 
 def put(page: str, name: str, table: str) -> str:
     """Return the page with the table below its mark `<!-- table: name -->` replaced."""
-    mark = f"<!-- table: {name} -->\n"
+    mark = f"<!-- table: {name} -->\n\n"
     pattern = re.compile(rf"{re.escape(mark)}(\|.*\n)*")
     if not pattern.search(page):
         raise ValueError(f"the page has no place for the table {name}")

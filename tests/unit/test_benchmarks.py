@@ -1,10 +1,11 @@
-"""The harness of the benchmarks, on contenders that only pretend to take time."""
+"""The harness of the benchmarks, on contenders that only pretend to take time; the simulations, in short."""
 
 import json
+import math
 
 import pytest
 import torch
-from benchmarks import measure
+from benchmarks import measure, statistics
 from benchmarks.measure import Row, alternate, ratios, timed
 from benchmarks.run import as_table, write_json
 
@@ -68,3 +69,39 @@ def test_the_json_holds_rows_machine_and_versions(tmp_path):
             "note": "a note", "seconds": {"ours": [1.0, 2.0, 1.0]}, "median": 2.0, "min": 1.0, "max": 4.0, "met": True,
         }
     ]  # fmt: skip
+
+
+KEYS = {"patients", "models", "trainings", "features", "folds", "their SD", "SD of trainings"}
+
+
+def stated(name):
+    """The cells of a table of the page, its header first."""
+    lines = statistics.PAGE.read_text(encoding="utf-8").partition(f"<!-- table: {name} -->\n\n")[2].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[: lines.index("")]]
+    return [rows[0], *rows[2:]]
+
+
+@pytest.mark.parametrize("name", statistics.TABLES)
+def test_the_page_of_statistics_states_what_the_simulations_give(name):
+    repetitions = 100
+    header, *rows = stated(name)
+    found = statistics.TABLES[name](repetitions)
+    assert list(found.header) == header and len(found.rows) == len(rows)
+    for ours, theirs in zip(found.rows, rows, strict=True):
+        values = dict(zip(header, ours, strict=True))
+        count = statistics.fewer(repetitions, values.get("models", 2))
+        for column, cell, value in zip(header, theirs, map(str, ours), strict=True):
+            if column in KEYS or cell == "–":
+                assert value == cell
+            elif column.startswith("width"):
+                assert float(value) == pytest.approx(float(cell), abs=0.02)
+            else:
+                share = min(max(float(cell), 2), 98)
+                assert float(value) == pytest.approx(float(cell), abs=4.5 * math.sqrt(share * (100 - share) / count))
+
+
+def test_a_table_takes_the_place_of_the_one_before():
+    page = "a\n<!-- table: x -->\n\n| old |\n| 1 |\n\nb\n"
+    assert statistics.put(page, "x", "| new |") == "a\n<!-- table: x -->\n\n| new |\n\nb\n"
+    with pytest.raises(ValueError, match="no place for the table y"):
+        statistics.put(page, "y", "")

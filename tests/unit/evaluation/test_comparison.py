@@ -120,12 +120,12 @@ def test_false_lesions_where_there_are_none_change_no_mean():
     """Six studies with lesion and six without, in which one model marks lesions and the other is silent."""
     lesion = [f"lesion_{number}" for number in range(6)]
     rows = [
-        (model, 0, 0, study, dice if study in lesion else empty, 9.0 * (study in lesion), marked)
+        (model, 0, 0, study, *((dice, 9.0, None, None) if study in lesion else (empty, 0.0, marked, marked > 0)))
         for model, dice, empty, marked in (("a", 0.74, 0.0, 5.0), ("b", 0.64, math.nan, 0.0))
         for study in lesion + [f"empty_{number}" for number in range(6)]
     ]
-    columns = ["model", "fold", "seed", "study", "dice", "reference_ml", "predicted_ml"]
-    by_study = pd.DataFrame(rows, columns=columns)
+    columns = ["model", "fold", "seed", "study", "dice", "reference_ml", "false_positive_ml", "any_false_positive"]
+    by_study = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], float))
     by_study["dice"] += [0.001 * number for number in range(12)] * 2
     by_slice = by_study[columns[:5]].assign(slice=0, reference_voxels=9, predicted_voxels=9)
     comparison = compare_models(by_study, by_slice, {"a": "A", "b": "B"}, resamples=200)

@@ -57,7 +57,8 @@ def test_failures_are_counted_beside_the_minimum():
 def test_studies_without_lesion_are_scored_apart():
     by_study, by_slice = score_frames()
     by_study.loc[by_study["study"] == "study_0002", ["dice", "reference_ml", "hd95_mm"]] = math.nan, 0, math.nan
-    by_study.loc[by_study["study"] == "study_0002", "predicted_ml"] = [2.0, 2.0, 0.0, 0.0]
+    marked = by_study["model"].eq("unet").astype(float).where(by_study["study"] == "study_0002")
+    by_study = by_study.assign(false_positive_ml=2 * marked, any_false_positive=marked)
     tables = make_tables(compare_models(by_study, by_slice, LABELS, resamples=200))
     assert tables["comparison"].shown["False positive (ml)"].tolist() == ["2.0", "0.0"]
     assert tables["comparison"].shown["Any false positive"].tolist() == ["100 %", "0 %"]

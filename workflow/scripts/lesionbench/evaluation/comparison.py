@@ -15,7 +15,6 @@ from lesionbench.evaluation.scores import (
     compared_studies,
     dice_by_training,
     dice_readings,
-    false_positives,
     scores_by_study,
 )
 from lesionbench.evaluation.simulation import coverage_of_mean
@@ -32,6 +31,7 @@ from lesionbench.evaluation.statistics import (
 from lesionbench.files import atomic
 
 FAILURE = 0.1  # a Dice below it
+WITHOUT_LESION = ("false_positive_ml", "any_false_positive")  # the metrics of studies without lesion
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,9 @@ def compare_models(
         | {"ranked_first": ranks.loc[model, 1], "studies": len(kept), "patients": sample.patients}
         for model, label in labels.items()
     ]
-    models = pd.DataFrame(rows).merge(false_positives(studies, names), on="model", validate="one_to_one")
+    models = pd.DataFrame(rows)
+    for name in WITHOUT_LESION:
+        models[name] = scores[name].mean().to_numpy() if name in scores else np.nan
     seen = slices[slices["study"].isin(kept)]
     return Comparison(dict(labels), sample, scores, models, pairs, ranks, dice_readings(seen, names))
 

@@ -69,17 +69,6 @@ def dice_by_training(
     return {model: wide.loc[model].to_numpy() if len(studies) else np.empty((1, 0)) for model in models}
 
 
-def false_positives(scores: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Return what each model (row) marks in the studies without lesion, averaged over seeds and studies.
-
-    Columns: false_positive_ml, the volume; any_false_positive, the share of studies with any. NaN without such studies.
-    """
-    empty = scores[~has_lesion(scores)]
-    marked = empty.assign(false_positive_ml=empty["predicted_ml"], any_false_positive=empty["predicted_ml"] > 0)
-    columns = ["false_positive_ml", "any_false_positive"]
-    return marked.groupby("model")[columns].mean().reindex(list(models))
-
-
 def dice_readings(slices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     """Return the mean Dice of each model (row) under each of READINGS (column), averaged over seeds.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from lesionbench.evaluation.comparison import Comparison
+from lesionbench.evaluation.comparison import WITHOUT_LESION, Comparison
 from lesionbench.evaluation.lesions import LOOSE, STRICT
 from lesionbench.evaluation.metrics import METRICS, Metric
 from lesionbench.evaluation.scoring import Scoring
@@ -12,14 +12,13 @@ from lesionbench.report.tables import Table, format_number
 from lesionbench.words import counted, listed
 
 ARROWS = {"higher": "↑", "lower": "↓"}
-_WITHOUT_LESION = ("false_positive_ml", "any_false_positive")
 
 
 def metric_means(comparison: Comparison, scoring: Scoring) -> Table:
     """Return the means over studies of the scores of overlap and surfaces, and of studies without lesion."""
     shown = [metric for metric in _metrics_of("metrics") if metric.name != "dice"]
     if not _without_lesion(comparison):
-        shown = [metric for metric in shown if metric.name not in _WITHOUT_LESION]
+        shown = [metric for metric in shown if metric.name not in WITHOUT_LESION]
     notes = [*_means_of(comparison), *_nothing_predicted(comparison)]
     notes.append(
         "HD95: 95th percentile of the distances between the surfaces, the larger of both directions; surface Dice: "
@@ -71,12 +70,12 @@ def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes:
         if metric.name not in comparison.scores:
             continue
         scores = comparison.scores[metric.name]
-        if metric.name not in _WITHOUT_LESION:
+        if metric.name not in WITHOUT_LESION:
             scores = scores.loc[comparison.dice.index]
         means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
         data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
         header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
-        told = undefined if metric.name not in _WITHOUT_LESION else [0] * len(labels)
+        told = undefined if metric.name not in WITHOUT_LESION else [0] * len(labels)
         shown[header] = [
             format_number(mean, metric.digits, metric.signed) + (f" ({count})" if count else "")
             for mean, count in zip(means, told, strict=True)
