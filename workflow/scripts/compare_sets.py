@@ -9,6 +9,6 @@ with job_log(snakemake.log[0]):
     from lesionbench.report.tables import write_table
 
     inputs, params = snakemake.input, snakemake.params
-    sets = dict(zip(params.sets, map(read_comparison, inputs.sets), strict=True))
+    sets = dict(zip(params.sets.values(), map(read_comparison, inputs.sets), strict=True))
     found = compare_sets(read_comparison(inputs.comparison), sets, params.patients, "the data set")
     write_table(external_table(found), snakemake.output)

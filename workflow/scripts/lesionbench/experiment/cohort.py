@@ -77,10 +77,10 @@ class Cohort:
         return [str(study.mask) for study in self.studies.values()]
 
     @cached_property
-    def registry(self) -> list[str]:
+    def registry(self) -> str | list[str]:
         """Its list of studies and classes, or nothing."""
         found = find_registry(self.dataset.root) if self.dataset.is_mosmed else None
-        return [str(found)] if found else []
+        return str(found) if found else []
 
     @cached_property
     def listing(self) -> list[list[Any]]:
@@ -124,12 +124,10 @@ class Cohort:
         return [str(path) for path in self.mask_files(model).values()]
 
 
-def find_cohorts(
-    settings: Mapping[str, Any], rows: Mapping[str, Row], known: Sequence[Study], root: str | Path
-) -> dict[str, Cohort]:
+def find_cohorts(settings: Mapping[str, Any], rows: Mapping[str, Row], known: Sequence[Study]) -> dict[str, Cohort]:
     """Return the external sets of a resolved configuration by name.
 
-    known: the studies of the data set that is trained on, below `root`.
+    known: the studies of the data set that is trained on.
 
     Raises UserError, naming the key, where a set cannot be found (`studies.find_studies`), has no masks or lacks a CT,
     where a label stands for two sets, a folder of masks is of no set or lacks one, or a study is already known.
@@ -145,7 +143,7 @@ def find_cohorts(
         tested = {model: row for model, row in rows.items() if row.is_tested_on(name)}
         cohort = Cohort(name, section.get("label", name), dataset, reading, studies, tested)
         _check_studies(cohort)
-        _check_unknown(cohort, known, root, section["same_names"])
+        _check_unknown(cohort, known, section["same_names"])
         cohorts[name] = cohort
     return cohorts
 
@@ -195,21 +193,21 @@ def _check_studies(cohort: Cohort) -> None:
             )
 
 
-def _check_unknown(cohort: Cohort, known: Sequence[Study], root: str | Path, same_names: bool) -> None:
+def _check_unknown(cohort: Cohort, known: Sequence[Study], same_names: bool) -> None:
     """Refuse studies that the data set has as well, by their files or by their names; contents come later."""
     files = {path.resolve(): study.name for study in known for path in (study.ct, study.mask) if path}
     for study in cohort.studies.values():
         for path in filter(None, (study.ct, study.mask)):
             if (other := files.get(path.resolve())) is not None:
                 raise UserError(
-                    f"{cohort.key}: {path} is a file of {root} as well (study {other}). A model is not tested on "
+                    f"{cohort.key}: {path} is a file of the data set as well (study {other}). A model is not tested on "
                     "studies that it may have learned from: take it out of one of the two."
                 )
     names = {study.name for study in known if study.mask}
     equal = [name for name in cohort.studies if name in names]
     if equal and not same_names:
         raise UserError(
-            f"{cohort.key}: {len(equal)} of its {len(cohort.studies)} studies are called as studies of {root} are "
+            f"{cohort.key}: {len(equal)} of its {len(cohort.studies)} studies are called as studies of `dataset` are "
             f"({first_few(equal)}). If they are the same, take them out of the set. If they are others, write:\n"
             f"  external:\n    {cohort.name}: {{same_names: true}}"
         )

@@ -138,9 +138,9 @@ class Experiment:
         return {row.label: row.folder for row in self.rows.values() if isinstance(row, Elsewhere)}
 
     @cached_property
-    def set_labels(self) -> list[str]:
+    def set_labels(self) -> dict[str, str]:
         """The external sets in tables and figures, in their order."""
-        return [cohort.label for cohort in self.external.values()]
+        return {name: cohort.label for name, cohort in self.external.items()}
 
     @cached_property
     def patients_by_set(self) -> list[dict[str, str]]:
@@ -292,7 +292,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     patients = {study.name: study.patient or study.name for study in studies if study.mask}
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]))}
     by_name = {study.name: study for study in studies}
-    external = find_cohorts(settings, rows, studies, root)
+    external = find_cohorts(settings, rows, studies)
     experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference, external)
     check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
