@@ -22,15 +22,18 @@ from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import to_slices
 from lesionbench.report.shown_slices import Pick, lesion_run, middle_study
-from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
+from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, fold_labels, hide_axes, new_figure
 from lesionbench.report.tables import format_number
 
 LUNG_WINDOW = (-1350, 150)
 STRIP_SLICES = 10
 STRIP_STEP_MM = 5
-BAR_MM = 50
+BARS_MM = (50, 20, 10, 5, 2, 1)  # a picture has the longest that fits into it
 
 _GAP = 0.03  # inches between panels
+_STEEPEST = 2.0  # a panel's height over its width, however tall its picture
+_LINE = 0.14  # inches: the height of a line of text
+_MARGIN = 0.8  # inches, for what a row of the grid shows
 _LEFT = {"axial": "R", "coronal": "R", "sagittal": "A"}  # what lies to the left in radiological orientation
 _COLOURS = {"lesion found": "white", "predicted only": ORANGE, "lesion missed": SKY}
 _STROKE = [withStroke(linewidth=1.5, foreground="black")]
@@ -67,14 +70,15 @@ def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
     stack = load_stack(stacks[middle_study(volumes)])
     index = int(_reference(stack).sum(axis=(1, 2)).argmax())
     (view,) = _views([Pick(stack.study, index)], stack, [], [])
-    figure, ((ct, outline, mask),) = _panel_grid([view.ratio], 3, top=0.24, bottom=0.02, widest=PAGE / 3)
-    titles = (f"{stack.study}, {stack.plane} slice {index}", "outline of the reference", "reference")
+    title = fold_label(f"{stack.study}, {stack.plane} slice {index}", 36, 4)
+    titles = (title, "outline of the reference", "reference")
+    top = 0.24 + _LINE * title.count("\n")
+    figure, ((ct, outline, mask),) = _panel_grid([view.ratio], 3, top, bottom=0.02, widest=PAGE / 3)
     for axes, title in zip((ct, outline, mask), titles, strict=True):
         axes.set_title(title, pad=4)
     _draw_ct(ct, view, labelled=True)
     _draw_ct(outline, view)
-    if view.reference.any():
-        outline.contour(view.reference, [0.5], colors=[ORANGE], linewidths=1)
+    _draw_outline(outline, view.reference)
     _draw_mask(mask, view)
     return figure
 
@@ -94,7 +98,10 @@ def prediction_strip(
     indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
     views = _views([Pick(study, index) for index in indices], stack, [predictions], [slices])
     half = math.ceil(len(views) / 2)
-    figure, grid = _panel_grid([views[0].ratio] * half, 6, top=0.42, aisle=0.15)
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    text = f"{label}: {study}, {stack.plane} slices {indices[0]} to {indices[-1]} of {len(stack.image)}"
+    text = fold_label(text + (f", in steps of {step}" if step > 1 else ""), 100, 3)
+    figure, grid = _panel_grid([views[0].ratio] * half, 6, top=0.42 + _LINE * text.count("\n"), aisle=0.15)
     blocks = [*grid[:, :3], *grid[:, 3:]]
     for number, (block, view) in enumerate(zip(blocks, views, strict=False)):
         _draw_ct(block[0], view, labelled=number == 0)
@@ -105,9 +112,6 @@ def prediction_strip(
         panel.set_axis_off()
     for column, title in enumerate(("CT", "prediction", "reference") * 2):
         grid[0, column].set_title(title, pad=3)
-    step = indices[1] - indices[0] if len(indices) > 1 else 1
-    text = f"{label}: {study}, {stack.plane} slices {indices[0]} to {indices[-1]} of {len(stack.image)}"
-    text += f", in steps of {step}" if step > 1 else ""
     figure.text(0.01, 1 - 0.04 / figure.get_figheight(), text, va="top", fontsize=8)
     _legend(figure)
     return figure
@@ -119,15 +123,18 @@ def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
         figure = new_figure(PAGE, 1)
         figure.text(0.5, 0.5, "No further slice was chosen.", ha="center", va="center")
         return figure
-    titles = [fold_label(title, 18, 3) for title in ("CT", "reference", *labels)]
-    top = 0.1 + 0.14 * max(title.count("\n") + 1 for title in titles)
-    figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=0.8)
+    narrow = min(18, int(_panel_width(len(labels) + 2, _MARGIN) * 17.4))  # characters of 7 pt above a panel
+    titles = ["CT", "reference", *fold_labels(labels, narrow, 3)]
+    top = 0.1 + _LINE * max(title.count("\n") + 1 for title in titles)
+    studies = [fold_label(view.pick.study, 13, 6) for view in views]
+    lowest = _LINE * (3 + max(study.count("\n") for study in studies))
+    figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=_MARGIN, lowest=lowest)
     for number, (row, view) in enumerate(zip(grid, views, strict=True)):
         _draw_ct(row[0], view, labelled=number == 0)
         _draw_mask(row[1], view)
         for column in range(len(labels)):
             _draw_errors(row[2 + column], view, column)
-        text = f"{view.pick.study}\nslice {view.pick.slice}\n{view.pick.kind}"
+        text = f"{studies[number]}\nslice {view.pick.slice}\n{view.pick.kind}"
         row[0].text(-0.06, 0.5, text, transform=row[0].transAxes, ha="right", va="center", fontsize=7, linespacing=1.4)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, pad=3, fontsize=7)
@@ -185,14 +192,15 @@ def _panel_grid(
     left: float = 0.02,
     aisle: float = 0,
     widest: float = 1.3,
+    lowest: float = 0.4,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes (rows, columns), laid out so that pictures of these ratios fill them.
 
-    Margins and the aisle between the left and the right half of the columns are in inches.
+    Margins, the aisle between the left and the right half of the columns, and the bounds of a panel's width and height
+    are in inches. A picture that is much wider than high, or higher than wide, leaves a part of its panel empty.
     """
-    room = (PAGE - left - aisle - _GAP * columns) / columns
-    width = min(max(room, 0.8), widest)
-    heights = [ratio * width for ratio in ratios]
+    width = _panel_width(columns, left + aisle, widest)
+    heights = [max(min(ratio, _STEEPEST) * width, lowest) for ratio in ratios]
     page = np.array([left + aisle + (width + _GAP) * columns, top + bottom + sum(heights) + _GAP * (len(ratios) - 1)])
     figure = new_figure(*page)
     figure.set_layout_engine("none")
@@ -206,22 +214,44 @@ def _panel_grid(
     return figure, axes
 
 
+def _panel_width(columns: int, margin: float, widest: float = 1.3) -> float:
+    """Return the width of each of `columns` panels that share a page with a margin, in inches."""
+    return min(max((PAGE - margin - _GAP * columns) / columns, 0.8), widest)
+
+
 def _draw_ct(axes: Axes, view: View, labelled: bool = False) -> None:
     """Draw the CT with a scale bar, and in the first panel of a figure with its length and the patient's side."""
     low, high = LUNG_WINDOW
     axes.imshow(view.image, cmap="gray", vmin=low, vmax=high, aspect=view.spacing[0] / view.spacing[1])
     axes.autoscale(False)  # the bar must not widen a picture smaller than itself
     height, width = view.image.shape
+    bar = next((length for length in BARS_MM if length <= 0.9 * width * view.spacing[1]), BARS_MM[-1])
     start, level = 0.05 * width, 0.95 * height
     line: dict[str, Any] = {"color": "white", "linewidth": 1.5, "path_effects": _STROKE}
-    axes.plot([start, start + BAR_MM / view.spacing[1]], [level, level], **line)
-    if labelled:
-        _write(axes, f"{BAR_MM} mm", (0.05, 0.07), ha="left")
+    axes.plot([start, start + bar / view.spacing[1]], [level, level], **line)
+    if labelled and _is_flat(axes):
+        _write(axes, f"{_LEFT[view.plane]}, {bar} mm", (0.05, 0.07), ha="left")
+    elif labelled:
+        _write(axes, f"{bar} mm", (0.05, 0.07), ha="left")
         _write(axes, _LEFT[view.plane], (0.03, 0.5), ha="left")
+
+
+def _draw_outline(axes: Axes, mask: np.ndarray) -> None:
+    """Draw the outline of a mask (height, width), closed where it reaches the border."""
+    if mask.any():
+        rows, columns = (np.arange(-1, size + 1) for size in mask.shape)
+        axes.contour(columns, rows, np.pad(mask, 1), [0.5], colors=[ORANGE], linewidths=1)
 
 
 def _draw_mask(axes: Axes, view: View) -> None:
     axes.imshow(view.reference, cmap="gray", vmin=0, vmax=1, aspect=view.spacing[0] / view.spacing[1])
+    _frame(axes, view.reference)
+
+
+def _frame(axes: Axes, marked: np.ndarray) -> None:
+    """Frame a picture whose coloured pixels (height, width) reach its border, where white would run into the page."""
+    border = (marked[0], marked[-1], marked[:, 0], marked[:, -1])
+    axes.spines[:].set(visible=any(side.any() for side in border), color=GREY)
 
 
 def _draw_errors(axes: Axes, view: View, model: int) -> None:
@@ -232,13 +262,22 @@ def _draw_errors(axes: Axes, view: View, model: int) -> None:
     for where, colour in zip(cases, _COLOURS.values(), strict=True):
         picture[where] = to_rgb(colour)
     axes.imshow(picture, aspect=view.spacing[0] / view.spacing[1])
+    _frame(axes, reference | prediction)
     _write(axes, format_number(view.dice[model], 2))
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float] = (0.96, 0.04), ha: str = "right") -> None:
-    """Write into a picture, at a place in fractions of it."""
+    """Write into a picture, at a place in fractions of it, or below one that has no room."""
     look: dict[str, Any] = {"color": "white", "fontsize": 7, "path_effects": _STROKE}
-    axes.text(*place, text, ha=ha, va="bottom", transform=axes.transAxes, **look)
+    x, y, va = (place[0], -0.1, "top") if _is_flat(axes) else (*place, "bottom")
+    axes.text(x, y, text, ha=ha, va=va, transform=axes.transAxes, **look)
+
+
+def _is_flat(axes: Axes) -> bool:
+    """Say whether a picture is too low for two lines of text."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    ratio = abs(top - bottom) / abs(right - left) * float(axes.get_aspect())
+    return bool(axes.bbox.width / axes.figure.dpi * ratio < 2 * _LINE)
 
 
 def _legend(figure: Figure) -> None:
