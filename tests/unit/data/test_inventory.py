@@ -95,6 +95,15 @@ def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
     pd.testing.assert_frame_equal(after.drop(columns="mask_sha256"), before.drop(columns="mask_sha256"))
 
 
+def test_masks_that_are_all_empty_are_refused(root):
+    for path in sorted((root / "masks").glob("*")):
+        inventory(find_studies(root), root)
+        mask = read_mask(path)
+        write_mask(path, 0 * mask.data, mask.affine)
+    with pytest.raises(UserError, match="all 2 masks are empty, so there is no lesion to find"):
+        inventory(find_studies(root), root)
+
+
 def test_a_ct_that_claims_more_than_it_holds_is_named(root):
     ct = root / "studies/CT-0/study_0003.nii.gz"
     raw = bytearray(gzip.decompress(ct.read_bytes()))

@@ -20,3 +20,11 @@ def test_slices_of_every_fold_are_counted_without_the_papers():
     assert list(table.shown) == ["Fold", "Subset", "Studies", "Slices (axial)"]
     assert table.shown["Fold"].tolist() == ["0"] * 4 + ["1"] * 4
     assert not table.notes
+
+
+def test_a_fold_whose_test_studies_hold_no_lesion_is_told(caplog):
+    empty = INVENTORY.assign(lesion_slices=[5] * 40 + [0] * 10)
+    other = FOLD.assign(subset=["test"] * 10 + ["train"] * 35 + ["validation"] * 5)
+    (note,) = slices_by_subset(empty, {0: other, 1: FOLD}, "axial").notes
+    assert note.startswith("The masks of all test studies of fold 1 are empty (study_0040, study_0041")
+    assert note == caplog.records[0].getMessage()

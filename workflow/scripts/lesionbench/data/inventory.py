@@ -15,6 +15,7 @@ from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry
 from lesionbench.data.volume import PLANES, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
+from lesionbench.words import counted
 
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
 
@@ -64,7 +65,8 @@ def inventory(
     ct_sha256 and mask_sha256. What is not there is missing (NA).
 
     Raises UserError that lists what is wrong with all studies: files that the registry names and that are not there,
-    classes that differ from it, files that cannot be read, and masks on another grid than their CT.
+    classes that differ from it, files that cannot be read, and masks on another grid than their CT; or where no mask
+    holds lesion.
     """
     root = Path(root)
     categories = {} if registry is None else dict(zip(registry["study"], registry["category"], strict=True))
@@ -76,7 +78,13 @@ def inventory(
     if problems:
         raise UserError(f"{root}: {len(problems)} of the data set's files cannot be used.\n" + "\n".join(problems))
     table = pd.DataFrame([outcome for outcome in outcomes if isinstance(outcome, dict)])
-    return table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"})
+    table = table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"})
+    if len(masks := table["lesion_slices"].dropna()) and not masks.any():
+        raise UserError(
+            f"{root}: all {counted(len(masks), 'mask')} are empty, so there is no lesion to find. Take the masks with "
+            "lesions, in which lesion is 1."
+        )
+    return table
 
 
 def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) -> pd.DataFrame:
