@@ -32,6 +32,8 @@ rule compare:
         pairwise=table("pairwise", "Comparison"),
         per_study=table("per_study", "Comparison"),
         metrics=table("metrics", "Comparison"),
+        volumes=table("volumes", "Comparison"),
+        lesions=table("lesions", "Comparison"),
         readings=table("readings", "Comparison"),
     log:
         "<logs>/compare.log",
@@ -45,6 +47,7 @@ rule compare:
         labels=experiment.labels,
         reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        scoring=experiment.scoring,
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:
@@ -131,6 +134,7 @@ rule plot_predictions:
         label=lambda wildcards: experiment.labels[wildcards.model],
         studies=planned(experiment.shown_studies),
         shown=lambda wildcards: shown_studies,
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_predictions"),
     message:
         "Drawing predictions of {wildcards.model}"
@@ -158,6 +162,7 @@ rule plot_model_grid:
         studies=experiment.shown_studies(),
         shown=lambda wildcards: shown_studies,
         slices=lookup(within=settings, dpath="figures/slices"),
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_model_grid"),
     message:
         "Drawing predictions of all models"

@@ -5,22 +5,23 @@ from typing import Any
 import pandas as pd
 
 from lesionbench.evaluation.comparison import Comparison
-from lesionbench.evaluation.metrics import METRICS
 from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import fewest_studies
 from lesionbench.report.conclusions import conclusions
+from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 
-
-def make_tables(comparison: Comparison) -> dict[str, Table]:
-    """Return the tables comparison, pairwise, per_study, metrics and readings."""
+def make_tables(comparison: Comparison, scoring: Scoring | None = None) -> dict[str, Table]:
+    """Return the tables comparison, pairwise, per_study, metrics, volumes, lesions and readings."""
     return {
         "comparison": models(comparison),
         "pairwise": pairwise(comparison),
         "per_study": per_study(comparison),
-        "metrics": metric_means(comparison),
+        "metrics": metric_means(comparison, scoring or Scoring()),
+        "volumes": volume_means(comparison),
+        "lesions": lesion_means(comparison, scoring or Scoring()),
         "readings": readings(comparison),
     }
 
@@ -112,29 +113,6 @@ def per_study(comparison: Comparison) -> Table:
     shown = dice.map(format_number).set_axis(labels, axis="columns")
     shown.insert(0, "Study", dice.index, allow_duplicates=True)
     return Table("Dice of each study", dice.reset_index(), shown, ("Averaged over seeds.",))
-
-
-def metric_means(comparison: Comparison) -> Table:
-    """Return each model's mean over studies of every further metric, and in how many studies it is undefined."""
-    labels = comparison.labels
-    data = pd.DataFrame({"model": list(labels), "label": list(labels.values())})
-    shown = pd.DataFrame({"Model": list(labels.values())})
-    for metric in METRICS:
-        if metric.name not in comparison.scores or metric.name == "dice":
-            continue
-        scores = comparison.scores[metric.name]
-        means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
-        data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
-        header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
-        shown[header] = [
-            format_number(mean, metric.digits) + (f" ({count})" if count else "")
-            for mean, count in zip(means, undefined, strict=True)
-        ]
-    notes = (
-        "Means over studies, seeds averaged first. In brackets: studies in which the metric is undefined. "
-        "Arrows: the direction that is better.",
-    )
-    return Table("Further metrics", data, shown, notes)
 
 
 def readings(comparison: Comparison) -> Table:
