@@ -98,11 +98,11 @@ def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
 
 def test_masks_that_are_all_empty_are_refused(root):
     for path in sorted((root / "masks").glob("*")):
-        inventory(find_studies(root), root)
+        inventory(find_studies(DataSet(root)), root)
         mask = read_mask(path)
         write_mask(path, 0 * mask.data, mask.affine)
     with pytest.raises(UserError, match="all 2 masks are empty, so there is no lesion to find"):
-        inventory(find_studies(root), root)
+        inventory(find_studies(DataSet(root)), root)
 
 
 def test_a_ct_that_claims_more_than_it_holds_is_named(root):
@@ -171,7 +171,7 @@ def test_file_columns_may_be_left_out(tmp_path):
         (["7,,,"], "study_id,category,study_file,mask_file", "study_0007: category ''"),
         (["7,CT-1,,", "7,CT-1,,"], "study_id,category,study_file,mask_file", "study_0007: listed twice"),
         (["7,CT-1"], "study_id,class", "it has study_id, class"),
-        ([], "", "cannot be read"),
+        ([], "", "study_id and category are needed; it has none"),
     ],
 )
 def test_a_faulty_registry_is_refused(tmp_path, rows, header, message):
@@ -182,7 +182,7 @@ def test_a_faulty_registry_is_refused(tmp_path, rows, header, message):
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
 def test_a_registry_of_other_bytes_is_refused(tmp_path, suffix):
     (tmp_path / f"dataset_registry{suffix}").write_bytes(b"study_id\xff\xfe\x00" * 9)
-    with pytest.raises(UserError, match=f"dataset_registry{suffix}: cannot be read"):
+    with pytest.raises(UserError, match=f"dataset_registry{suffix} cannot be read"):
         read_registry(tmp_path)
 
 

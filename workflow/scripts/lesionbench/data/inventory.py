@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lesionbench.data.frames import read_text
+from lesionbench.data.listing import read_listing
 from lesionbench.data.reading import AS_IS, Reading
 from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
@@ -34,19 +34,18 @@ def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame
     path = find_registry(root)
     if path is None:
         return None
-    table = read_text(path)
-    if not {"study_id", "category"} <= set(table.columns):
+    needed = ("study_id", "category")
+    header, lines = read_listing(path, "dataset.root", needed)
+    if not set(needed) <= set(header):
         raise UserError(
-            f"{path}: the columns study_id and category are needed; it has {', '.join(map(str, table.columns))}."
+            f"{path}: the columns study_id and category are needed; it has {', '.join(header) or 'none'}. Cells are "
+            "separated by commas, semicolons or tabs."
         )
-    columns = ["study_id", "category", "study_file", "mask_file"]
-    table = table[(table != "").any(axis=1)].reindex(columns=columns, fill_value="")
+    table = pd.DataFrame(lines, columns=[*needed, "study_file", "mask_file"], dtype=str).fillna("")
     rows = table[["study_id", "study_file", "mask_file"]].itertuples(index=False)
     names = [_study_name(known, *row) for row in rows]
-    files = [table[column].str.strip().str.lstrip("/") for column in ("study_file", "mask_file")]
-    registry = pd.DataFrame(
-        {"study": names, "category": table["category"].str.strip(), "ct": files[0], "mask": files[1]}
-    )
+    files = [table[column].str.lstrip("/") for column in ("study_file", "mask_file")]
+    registry = pd.DataFrame({"study": names, "category": table["category"], "ct": files[0], "mask": files[1]})
     unknown = registry.loc[~registry["category"].isin(CATEGORIES)]
     problems = [
         f"{row.study}: category {row.category!r} is none of {', '.join(CATEGORIES)}" for row in unknown.itertuples()
@@ -120,10 +119,9 @@ def class_counts(
 
 def _study_name(known: Collection[str], study_id: str, *files: str) -> str:
     for file in files:
-        if file.strip():
-            return mask_stem(file.strip())
-    name = study_id.strip()
-    return f"study_{int(name):04d}" if name.isdecimal() and name not in known else name
+        if file:
+            return mask_stem(file)
+    return f"study_{int(study_id):04d}" if study_id.isdecimal() and study_id not in known else study_id
 
 
 def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:
