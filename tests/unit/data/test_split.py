@@ -194,3 +194,8 @@ def test_names_that_a_spreadsheet_has_made_numbers_are_told(tmp_path):
     path = write(tmp_path / "t.csv", "1,train", "02,validation", "3,test")
     with pytest.raises(UserError, match=r"1 for 001, 3 for 03: lost the zeros before it, as spreadsheets do"):
         read_split_file(path, alone(["001", "02", "03"]))
+
+
+def test_letters_with_accents_are_the_same_however_a_system_writes_them(tmp_path):
+    path = write(tmp_path / "t.csv", "Mu\u0308ller,train", "b,validation", "c,test")
+    assert read_split_file(path, alone(["M\u00fcller", "b", "c"]))[0].train == ("M\u00fcller",)

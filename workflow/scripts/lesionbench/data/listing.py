@@ -7,6 +7,7 @@ import csv
 from collections.abc import Collection
 from io import StringIO
 from pathlib import Path
+from unicodedata import normalize
 
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
@@ -40,7 +41,9 @@ def read_listing(path: str | Path, key: str, needed: Collection[str]) -> tuple[l
     except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError) as error:
         kind = "a workbook" if is_sheet else "CSV in UTF-8"
         raise UserError(f"{key}: {path} cannot be read as {kind} ({error}). Save it again.") from None
-    return header, [dict(zip(header, line, strict=False)) for line in lines[1:]]
+    rows = [dict(zip(header, line, strict=False)) for line in lines[1:]]
+    # As `data.patterns` has the names of studies.
+    return header, [row | {name: normalize("NFC", row[name]) for name in needed if name in row} for row in rows]
 
 
 def _find_header(readings: list[list[list[str]]], needed: Collection[str]) -> list[list[str]]:
