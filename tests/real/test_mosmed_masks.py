@@ -19,7 +19,7 @@ def root(test_data):
 
 @pytest.fixture(scope="module")
 def table(root):
-    return inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2)
+    return inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2).table
 
 
 def test_the_masks_have_the_papers_axial_slices(table):
@@ -43,7 +43,7 @@ def test_class_counts_are_the_papers(root, table):
 
 def test_the_smallest_lesion_drops_single_spots_and_leaves_every_study_a_lesion(root):
     kept, dropped = 0, 0
-    for study in find_studies(root):
+    for study in find_studies(DataSet(root)):
         mask = read_mask(study.mask)
         lesions = MaskPair(mask, mask, "axial", Scoring()).lesions
         found = lesions.match(0.5)
