@@ -17,6 +17,7 @@ INVENTORY = pd.DataFrame(
         "axial_slices": range(20, 70),
         "coronal_slices": 512,
         "sagittal_slices": 512,
+        "lesion_slices": 5,
     }
 )
 FOLD = INVENTORY[["study"]].assign(subset=["train"] * 35 + ["validation"] * 5 + ["test"] * 10)

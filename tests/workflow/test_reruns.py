@@ -41,7 +41,7 @@ def test_figure_formats_redraw_figures_only(finished):
 def test_figure_slices_redraw_the_grid_of_models_only(finished):
     test_study = next((finished.folder / "results/tiny/predictions/small/fold-0/seed-0").glob("*.nii.gz"))
     chosen = [{"study": test_study.name.removesuffix(".nii.gz"), "slice": 2}]
-    assert finished.would_run(figures={"slices": chosen}) == {"plot_model_grid": 1}
+    assert finished.would_run(figures={"slices": chosen}) == {"plot_model_grid": 1, "slice_table": 1, "summary": 1}
 
 
 def test_resamples_redo_the_comparison(finished):

@@ -28,6 +28,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbe
 
 from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
+from lesionbench.experiment.config import fill_empty_sections
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
@@ -39,7 +40,10 @@ from lesionbench.words import Verbatim
 prefer_this_checkout()
 try:
     prefer_this_python()
-    check_config_files(getattr(workflow, "configfiles", []))
+    # Snakemake lists config.yaml last, and reads it first.
+    files = list(getattr(workflow, "configfiles", []))
+    check_config_files(files)
+    fill_empty_sections(config, files[-1:] + files[:-1])
     expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
 except UserError as error:

@@ -14,6 +14,7 @@ rule slice_table:
     params:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         paper=bool(experiment.reference_results),
+        shown=lookup(within=settings, dpath="figures/slices"),
         code=code_digest("slice_table"),
     message:
         "Counting slices by subset"

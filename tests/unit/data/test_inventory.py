@@ -130,6 +130,14 @@ def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
     pd.testing.assert_frame_equal(after.drop(columns="mask_sha256"), before.drop(columns="mask_sha256"))
 
 
+def test_masks_that_are_all_empty_are_an_error(root):
+    first, second = sorted((root / "masks").glob("*"))
+    for path, expected in ((first, []), (second, [("error", "no-lesion", "")])):
+        mask = read_mask(path)
+        write_mask(path, 0 * mask.data, mask.affine)
+        assert [kind for kind in kinds(take(root)) if kind[1] == "no-lesion"] == expected
+
+
 def test_a_ct_that_claims_more_than_it_holds_is_named(root):
     ct = root / "studies/CT-0/study_0003.nii.gz"
     raw = bytearray(gzip.decompress(ct.read_bytes()))
@@ -197,7 +205,7 @@ def test_file_columns_may_be_left_out(tmp_path):
         (["7,,,"], "study_id,category,study_file,mask_file", "study_0007: category ''"),
         (["7,CT-1,,", "7,CT-1,,"], "study_id,category,study_file,mask_file", "study_0007: listed twice"),
         (["7,CT-1"], "study_id,class", "it has study_id, class"),
-        ([], "", "cannot be read"),
+        ([], "", "study_id and category are needed; it has none"),
     ],
 )
 def test_a_faulty_registry_is_refused(tmp_path, rows, header, message):
@@ -208,7 +216,7 @@ def test_a_faulty_registry_is_refused(tmp_path, rows, header, message):
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
 def test_a_registry_of_other_bytes_is_refused(tmp_path, suffix):
     (tmp_path / f"dataset_registry{suffix}").write_bytes(b"study_id\xff\xfe\x00" * 9)
-    with pytest.raises(UserError, match=f"dataset_registry{suffix}: cannot be read"):
+    with pytest.raises(UserError, match=f"dataset_registry{suffix} cannot be read"):
         read_registry(tmp_path)
 
 
@@ -358,7 +366,7 @@ def test_one_mask_for_two_scans_is_told_and_empty_masks_are_alike(root):
     assert ("warning", "same-mask", "study_0002") in kinds(take(root))
     for study in ("study_0001", "study_0002"):
         write_mask(root / f"masks/{study}_mask.nii.gz", np.zeros(ct.data.shape), ct.affine)
-    assert {kind for _, kind, _ in kinds(take(root))} == {"empty-mask"}
+    assert {kind for _, kind, _ in kinds(take(root))} == {"empty-mask", "no-lesion"}
 
 
 def test_names_of_one_patients_scans_are_told_unless_the_patient_is_known(root):

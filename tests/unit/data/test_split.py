@@ -125,7 +125,7 @@ def test_all_that_is_wrong_with_a_users_file_is_said_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        (["a;train"], "study;subset", "needs the columns study and subset.*its columns are: study;subset"),
+        (["a:train"], "study:subset", "needs the columns study and subset.*its columns are: study:subset"),
         ([], "study,subset", "its lines below them: 0"),
         (["a,training"], "study,subset", "study 'a': subset 'training'"),
         (["a"], "study,subset", "study 'a': subset None"),
@@ -188,3 +188,14 @@ def test_the_table_of_the_data_set_may_hold_the_split(tmp_path):
     )
     (fold,) = read_split_file(path, alone(["a", "c", "d"]))
     assert members(fold) == ["a", "c", "d"]
+
+
+def test_names_that_a_spreadsheet_has_made_numbers_are_told(tmp_path):
+    path = write(tmp_path / "t.csv", "1,train", "02,validation", "3,test")
+    with pytest.raises(UserError, match=r"1 for 001, 3 for 03: lost the zeros before it, as spreadsheets do"):
+        read_split_file(path, alone(["001", "02", "03"]))
+
+
+def test_letters_with_accents_are_the_same_however_a_system_writes_them(tmp_path):
+    path = write(tmp_path / "t.csv", "Mu\u0308ller,train", "b,validation", "c,test")
+    assert read_split_file(path, alone(["M\u00fcller", "b", "c"]))[0].train == ("M\u00fcller",)

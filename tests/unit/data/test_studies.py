@@ -326,3 +326,13 @@ def test_studies_are_put_together_again_from_what_a_job_is_told():
         Study("b", None, Path("x/b.nii"), mask, "p"),
         Study("c", None, None, Path("y/c.nii")),
     ]
+
+
+def test_names_from_macos_are_composed_and_their_files_found(tmp_path):
+    apart, composed = "Mu\u0308ller", "M\u00fcller"
+    for path in (tmp_path / "studies/CT-1" / f"{apart}.nii.gz", tmp_path / "masks" / f"{composed}_mask.nii.gz"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (study,) = find_studies(DataSet(tmp_path))
+    assert study.name == composed and study.ct.is_file() and study.mask.is_file()
+    assert find_prediction(tmp_path / "studies/CT-1", composed) == study.ct

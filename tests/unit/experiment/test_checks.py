@@ -92,6 +92,12 @@ def test_reference_results(tmp_path):
     path.write_text("model,mean_dice\na,0.5\n")
     with pytest.raises(UserError, match="max_dice"):
         read_reference_results(str(path))
+    path.write_text("Numbers of the paper\nmodel;mean_dice;max_dice\na;0,5;75 %\n")
+    assert read_reference_results(str(path)) == [["a", 0.5, 0.75]]
+    for wrong in ("60.3", "-0.1", "nan", "", "o.5"):
+        path.write_text(f"model,mean_dice,max_dice\na,0.5,{wrong}\n")
+        with pytest.raises(UserError, match=rf"max_dice of a is {wrong or 'empty'}\. Write a number from 0 to 1"):
+            read_reference_results(str(path))
     path.write_bytes("model,mean_dice,max_dice\nModèle,0.5,0.75\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"numbers\.csv is not a CSV in UTF-8"):
+    with pytest.raises(UserError, match=r"numbers\.csv cannot be read as CSV in UTF-8"):
         read_reference_results(str(path))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.config import dataset_settings, read_schema, resolve_config
+from lesionbench.experiment.config import dataset_settings, fill_empty_sections, read_schema, resolve_config
 from lesionbench.experiment.plan import plan_experiment
 
 REPOSITORY = Path(__file__).parents[3]
@@ -225,3 +225,19 @@ def test_the_settings_of_a_data_set_do_not_depend_on_the_rest():
 def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
     with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
         resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
+
+
+def test_an_empty_section_of_an_overlay_leaves_what_the_other_files_say(tmp_path):
+    base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
+    base.write_text(
+        "training: {patience: 3, batch_size: 4}\nmodels: {a: {label: A, options: {x: 1}}}\nsplit: {seed: 5}\n"
+    )
+    overlay.write_text("training:\n#  batch_size: 2\nmodels: {a: {options: {y: 2}}}\nreference_results:\n")
+    config = {"training": None, "models": None, "seeds": None, "reference_results": None}
+    fill_empty_sections(config, [base, overlay])
+    assert config == {
+        "training": {"patience": 3, "batch_size": 4},
+        "models": {"a": {"label": "A", "options": {"x": 1, "y": 2}}},
+        "seeds": None,
+        "reference_results": None,
+    }

@@ -1,3 +1,4 @@
+import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -35,6 +36,17 @@ def install(monkeypatch, version):
 
 def test_the_list_holds_what_the_installed_packages_know():
     assert listed_names() == installed_names(), "smp or timm has another version: run `make names` and commit the list"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "hint"), [("tu-resnet18", r"that have: resnet18"), ("resnext101_32x32d", r"that have: resnext")]
+)
+def test_an_encoder_without_imagenet_weights_is_told_before_anything_runs(encoder, hint):
+    message = complaints(encoder=encoder, encoder_weights="imagenet")
+    assert re.search(rf"^encoder_weights: there are no `imagenet` weights for the encoder {encoder} .*{hint}", message)
+    assert message.endswith("\n  encoder_weights: null")
+    assert complaints(encoder=encoder) == complaints(encoder=encoder, encoder_weights="my.safetensors") == ""
+    assert complaints(encoder_weights="imagenet") == ""
 
 
 def test_the_list_is_part_of_the_package():

@@ -10,6 +10,7 @@ from lesionbench.errors import UserError
 from lesionbench.report.shown_slices import (
     KINDS,
     Pick,
+    check_listed,
     lesion_run,
     listed_slices,
     middle_study,
@@ -93,3 +94,12 @@ def test_listed_slices_keep_their_order_and_are_checked():
         listed_slices([{"study": "study_0009", "slice": 1}], scores)
     with pytest.raises(UserError, match=r"study_0001 has no slice 40.*0 to 39"):
         listed_slices([{"study": "study_0001", "slice": 40}], scores)
+
+
+def test_a_listed_slice_that_a_study_does_not_have_is_refused_by_the_inventory():
+    studies = pd.DataFrame({"study": ["a", "b"], "axial_slices": [9, 4], "coronal_slices": [32, 32]})
+    check_listed("auto", studies, "axial")
+    check_listed([{"study": "a", "slice": 8}, {"study": "b", "slice": 3}], studies, "axial")
+    check_listed([{"study": "b", "slice": 31}], studies, "coronal")
+    with pytest.raises(UserError, match=r"figures\.slices: b has no slice 4\. Choose from 0 to 3"):
+        check_listed([{"study": "a", "slice": 8}, {"study": "b", "slice": 4}], studies, "axial")

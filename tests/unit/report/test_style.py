@@ -4,7 +4,7 @@ import pytest
 
 from drawn import CLASSES
 from lesionbench.report.figures.class_pie import class_pie
-from lesionbench.report.style import fold_label, new_figure, save_figure
+from lesionbench.report.style import fold_label, fold_labels, new_figure, save_figure
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
@@ -29,3 +29,14 @@ def test_a_label_is_broken_into_lines_and_what_is_too_long_ends_in_an_ellipsis()
     assert fold_label("U-Net of one two three", 12, 1) == "U-Net of …"
     assert fold_label("A" * 30, 12, 1) == "A" * 10 + " …"
     assert fold_label("A" * 30, 12, 2) == "A" * 12 + "\n" + "A" * 10 + " …"
+
+
+def test_wide_characters_take_the_width_of_two():
+    assert fold_label("模型一二三四五六", 8, 2) == "模型一二\n三四五六"
+    assert fold_label("Mu\u0308ller Mu\u0308ller", 13, 1) == "Mu\u0308ller Mu\u0308ller"
+
+
+def test_labels_that_differ_only_where_they_would_be_cut_get_more_lines():
+    labels = [f"U-Net with a long name {end}" for end in ("one", "two")]
+    assert fold_labels(labels, 12, 2) == [f"U-Net with a\nlong name\n{end}" for end in ("one", "two")]
+    assert fold_labels(["U-Net", labels[0]], 12, 2) == ["U-Net", "U-Net with a\nlong name …"]

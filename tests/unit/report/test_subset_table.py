@@ -28,3 +28,11 @@ def test_patients_are_counted_where_they_are_known():
     rows = table.data.set_index("subset")
     assert list(table.shown)[:3] == ["Subset", "Patients", "Studies"]
     assert rows["patients"].to_dict() == {**rows["studies"].to_dict(), "train": 34, "total": 49}
+
+
+def test_a_fold_whose_test_studies_hold_no_lesion_is_told(caplog):
+    empty = INVENTORY.assign(lesion_slices=[5] * 40 + [0] * 10)
+    other = FOLD.assign(subset=["test"] * 10 + ["train"] * 35 + ["validation"] * 5)
+    (note,) = slices_by_subset(empty, {0: other, 1: FOLD}, "axial").notes
+    assert note.startswith("The masks of all test studies of fold 1 are empty (study_0040, study_0041")
+    assert note == caplog.records[0].getMessage()

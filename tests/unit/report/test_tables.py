@@ -119,3 +119,19 @@ def test_latex_escapes_and_rules(tmp_path):
     assert r"a\_b \& 50\% & 0.333 \\" in text
     assert r"Note\_1: 5 \% of \$1, $-$2 $\times$ 3 -- \textasciitilde{}\textasciicircum{}\textbackslash{}." in text
     assert [rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("label", "comment"),
+    [
+        ("U-Net – 5 % × −2 ≤ “a”", "% needs \\usepackage[utf8]{inputenc}, "),
+        ("Mu\u0308ller", "% needs \\usepackage[T1]{fontenc}"),
+        ("模型 é", "% 型 模: compile with lualatex or xelatex"),
+    ],
+)
+def test_latex_says_what_letters_beyond_ascii_need(tmp_path, label, comment):
+    names = pd.DataFrame({"Name": [label]})
+    write_table(Table("Names", names, names), [tmp_path / "t.tex"])
+    text = (tmp_path / "t.tex").read_text()
+    assert text.startswith(comment)
+    assert "u\u0308" not in text

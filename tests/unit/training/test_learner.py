@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lesionbench.data.slices import load_stack, save_stack
+from lesionbench.errors import UserError
 from lesionbench.training.learner import FoldData, prepare
 from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
@@ -95,3 +97,12 @@ def test_the_record_is_told_the_studies_and_the_network(data):
     described = learner.describe()
     assert described["studies"] == {"train": ("study_0001",), "validation": ("study_0002",)}
     assert described["parameters"] == learner.network.parameters and described["precision"] == "float32"
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_part_without_any_lesion_is_refused(data, tmp_path, part):
+    stack = load_stack(data.train["study_0001"])
+    save_stack(replace(stack, mask=0 * stack.mask), tmp_path / "a.npz")
+    with pytest.raises(UserError, match=rf"The masks of all {part}\w* studies are empty \(a, b\)"):
+        learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", "b": tmp_path / "a.npz"}}))
+    learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", **data.train}}))

@@ -57,6 +57,12 @@ def test_a_record_that_is_damaged_is_named(tmp_path, text):
         read_record(tmp_path / RECORD)
 
 
+def test_an_option_that_is_null_is_none(tmp_path):
+    model = MADE_WITH["model"] | {"options": None, "encoder_weights": None}
+    (tmp_path / RECORD).write_text(json.dumps(MADE_WITH | {"model": model}))
+    assert read_record(tmp_path / RECORD).model.options == {}
+
+
 def test_weights_that_are_damaged_or_missing_are_named(tmp_path):
     weights = written(tmp_path) / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-1])

@@ -1,5 +1,6 @@
 """CT slices have the patient's proportions, and contours show what a model and the reference call lesion."""
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,6 +18,29 @@ from lesionbench.report.figures.ct_panels import example_slice, model_grid, pred
 from lesionbench.report.shown_slices import Pick
 from lesionbench.report.style import ORANGE, SKY
 from tiny import by_study
+
+
+def scan(folder, shape, plane, study="study_0001"):
+    """Slices of a study whose first voxel is lesion, a prediction of all its voxels, and its scores a slice."""
+    affine = np.diag([-6.0, 3.0, 8.0, 1.0])
+    reference = np.zeros(shape, np.uint8)
+    reference[0, 0, 0] = 1
+    stack = stack_slices(
+        study, Volume(np.full(shape, -800, np.int16), affine), Volume(reference, affine), Preprocessing(plane)
+    )
+    save_stack(stack, folder / f"{study}.npz")
+    write_mask(folder / "unet" / f"{study}.nii.gz", np.ones(shape, np.uint8), affine)
+    rows = [(study, index, int(mask.sum()), mask.size, 0.5) for index, mask in enumerate(stack.mask)]
+    scores = pd.DataFrame(rows, columns=["study", "slice", "reference_voxels", "predicted_voxels", "dice"])
+    return {study: folder / f"{study}.npz"}, folder / "unet", scores
+
+
+def figures_of(stacks, folder, scores, label="U-Net"):
+    """All figures of slices."""
+    (study,) = stacks
+    views = read_views([Pick(study, 0, "found")], stacks, [folder, folder], [scores, scores])
+    strip = prediction_strip(stacks, folder, scores, label)
+    return example_slice(stacks), strip, model_grid(views, [label, f"{label} 2"])
 
 
 @pytest.fixture(params=["axial", "coronal"])
@@ -109,3 +133,52 @@ def test_the_contour_of_a_mask_that_touches_the_border_closes(predicted):
 
 def test_grid_without_slices_says_so():
     assert [item.get_text() for item, _ in texts(model_grid([], ["U-Net"]))] == ["No further slice was chosen."]
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (24, 20, 1), (24, 1, 12), (1, 20, 12), (2, 2, 2)])
+def test_pictures_of_any_size_are_drawn_at_the_patients_proportions(tmp_path, shape, plane):
+    figures = figures_of(*scan(tmp_path, shape, plane))
+    (rows, columns), spacing = figures[0].axes[0].images[0].get_array().shape, [6.0, 3.0, 8.0]
+    height, width = {"axial": (1, 0), "coronal": (2, 0), "sagittal": (2, 1)}[plane]
+    for figure in figures:
+        assert_legible(figure)
+        assert_aspect(figure, rows * spacing[height] / (columns * spacing[width]))
+
+
+def test_the_outline_of_a_lesion_at_the_border_is_closed(tmp_path):
+    (outline,) = example_slice(scan(tmp_path, (24, 20, 4), "axial")[0]).axes[1].collections
+    (path,) = outline.get_paths()
+    assert (path.vertices[0] == path.vertices[-1]).all() and len(path.vertices) == 5
+
+
+def test_white_that_reaches_the_border_of_a_picture_has_a_frame(tmp_path):
+    _, outline, mask = example_slice(scan(tmp_path, (24, 20, 4), "axial")[0]).axes
+    assert mask.spines["top"].get_visible() and not outline.spines["top"].get_visible()
+
+
+@pytest.mark.parametrize(("size", "length"), [(24, 50), (4, 20), (1, 5)])
+def test_the_scale_bar_fits_into_the_picture(tmp_path, size, length):
+    ct = example_slice(scan(tmp_path, (size, 20, 4), "axial")[0]).axes[0]
+    start, end = ct.lines[0].get_xdata()
+    assert (end - start) * 6 == pytest.approx(length) and end < size
+    assert any(f"{length} mm" in item.get_text() for item in ct.texts)
+
+
+def test_long_names_of_studies_and_models_stay_in_the_figure(tmp_path):
+    study = "1.2.840.113619.2.55.3.604688119.969.1268071029.320"
+    for figure in figures_of(*scan(tmp_path, (24, 20, 4), "axial", study), "A label of many words " * 5):
+        assert_legible(figure)
+        words = "".join(item.get_text().replace("\n", "") for item, _ in texts(figure))
+        assert study in words
+
+
+def test_titles_of_twenty_models_do_not_overlap(tmp_path):
+    stacks, folder, scores = scan(tmp_path, (24, 20, 4), "axial")
+    labels = [f"DeepLabV3Plus with EfficientNet encoder B{number}, axial" for number in range(20)]
+    views = read_views([Pick("study_0001", 0, "found")], stacks, [folder] * 20, [scores] * 20)
+    figure = model_grid(views, labels)
+    assert_legible(figure)
+    titles = [(axes.title.get_text(), axes.title.get_window_extent()) for axes in figure.axes if axes.get_title()]
+    assert len({text for text, _ in titles}) == 22
+    assert not any(one.overlaps(other) for (_, one), (_, other) in itertools.combinations(titles, 2))

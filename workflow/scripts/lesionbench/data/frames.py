@@ -1,11 +1,10 @@
-"""Tables in files: the project's own, typed by column, and a user's, as text.
+"""The project's own tables in files, typed by column; those of users are read by `data.listing`.
 
 pandas guesses what a column is from what it holds: studies called 001 and 002 become the numbers 1 and 2, and a model
 called NA is missing. Names are text, whatever they look like, so nothing else reads or writes a frame.
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -17,18 +16,6 @@ TEXT = [
     "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
     "subset", "model", "label", "set", "by", "group", "severity", "kind", "file", "what", "remedy",
 ]  # fmt: skip
-_UNREADABLE = (ValueError, KeyError, OSError, BadZipFile)
-
-
-def read_text(path: str | Path) -> pd.DataFrame:
-    """Return a CSV in UTF-8 or the first sheet of an .xlsx with every cell as text, an empty one as "".
-
-    Raises UserError, naming the file, where it cannot be read.
-    """
-    try:
-        return _read(path)
-    except _UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({error}). Copy it again, or save it as CSV in UTF-8.") from None
 
 
 def read_frame(path: str | Path) -> pd.DataFrame:
@@ -37,10 +24,13 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     Raises UserError, naming the file, where it is missing or damaged.
     """
     try:
-        frame = _read(path)
+        frame = pd.read_csv(path, dtype=str, na_filter=False)
+        # Of lines longer than the header pandas would make the first cells the index, and so shift all others.
+        if not isinstance(frame.index, pd.RangeIndex):
+            raise ValueError("its lines have more cells than its header")
         for name in frame.columns.difference(TEXT):
             frame[name] = _to_numbers(frame[name])
-    except _UNREADABLE as error:
+    except (ValueError, KeyError, OSError) as error:
         raise UserError(
             f"{path}: cannot be read as a table ({error}). Delete it and run the workflow again, which rebuilds it."
         ) from None
@@ -51,15 +41,6 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a frame as CSV at full precision, without its index; what is missing is an empty cell."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _read(path: str | Path) -> pd.DataFrame:
-    read = pd.read_excel if Path(path).suffix == ".xlsx" else pd.read_csv
-    frame = read(path, dtype=str, na_filter=False)
-    # Of lines longer than the header pandas would make the first cells the index, and so shift all others.
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError("its lines have more cells than its header")
-    return frame
 
 
 def _to_numbers(column: pd.Series) -> pd.Series:

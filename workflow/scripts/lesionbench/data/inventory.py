@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lesionbench.data.duplicates import fingerprint, patients_in_names, same_contents, same_scans
 from lesionbench.data.findings import ERROR, WARNING, Check, Finding, check_grid, check_mask, check_values, of_message
-from lesionbench.data.frames import read_text
+from lesionbench.data.listing import read_listing
 from lesionbench.data.reading import AS_IS, Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
@@ -60,19 +60,18 @@ def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame
     path = find_registry(root)
     if path is None:
         return None
-    table = read_text(path)
-    if not {"study_id", "category"} <= set(table.columns):
+    needed = ("study_id", "category")
+    header, lines = read_listing(path, "dataset.root", needed)
+    if not set(needed) <= set(header):
         raise UserError(
-            f"{path}: the columns study_id and category are needed; it has {', '.join(map(str, table.columns))}."
+            f"{path}: the columns study_id and category are needed; it has {', '.join(header) or 'none'}. Cells are "
+            "separated by commas, semicolons or tabs."
         )
-    columns = ["study_id", "category", "study_file", "mask_file"]
-    table = table[(table != "").any(axis=1)].reindex(columns=columns, fill_value="")
+    table = pd.DataFrame(lines, columns=[*needed, "study_file", "mask_file"], dtype=str).fillna("")
     rows = table[["study_id", "study_file", "mask_file"]].itertuples(index=False)
     names = [_study_name(known, *row) for row in rows]
-    files = [table[column].str.strip().str.lstrip("/") for column in ("study_file", "mask_file")]
-    registry = pd.DataFrame(
-        {"study": names, "category": table["category"].str.strip(), "ct": files[0], "mask": files[1]}
-    )
+    files = [table[column].str.lstrip("/") for column in ("study_file", "mask_file")]
+    registry = pd.DataFrame({"study": names, "category": table["category"], "ct": files[0], "mask": files[1]})
     unknown = registry.loc[~registry["category"].isin(CATEGORIES)]
     problems = [
         f"{row.study}: category {row.category!r} is none of {', '.join(CATEGORIES)}" for row in unknown.itertuples()
@@ -114,6 +113,7 @@ def inventory(
     table = pd.DataFrame([one.row for one in examined if one.row], columns=list(_COLUMNS))
     if table["patient"].isna().all():
         table = table.drop(columns="patient")
+    findings += _no_lesion(table, root)
     order = {ERROR: 0, WARNING: 1}
     findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
     looks = {one.study.name: one.fingerprint for one in examined if one.fingerprint is not None}
@@ -188,10 +188,9 @@ def class_counts(
 
 def _study_name(known: Collection[str], study_id: str, *files: str) -> str:
     for file in files:
-        if file.strip():
-            return mask_stem(file.strip())
-    name = study_id.strip()
-    return f"study_{int(name):04d}" if name.isdecimal() and name not in known else name
+        if file:
+            return mask_stem(file)
+    return f"study_{int(study_id):04d}" if study_id.isdecimal() and study_id not in known else study_id
 
 
 def _missing_files(registry: pd.DataFrame, root: Path) -> list[Finding]:
@@ -231,6 +230,16 @@ def _missing_parts(studies: Sequence[Study], root: Path, severity: str) -> list[
         Finding(severity, "no-ct", study.name, _below(study.mask, root), "the mask has no CT", remedy)
         for study in without
     ]
+
+
+def _no_lesion(table: pd.DataFrame, root: Path) -> list[Finding]:
+    """Complain of a set whose masks are all empty."""
+    masks = table["lesion_slices"].dropna()
+    if not len(masks) or masks.any():
+        return []
+    what = f"all of {counted(len(masks), 'mask')} are empty, so there is no lesion to find"
+    remedy = "Take the masks with lesions, or set dataset.lesion_labels to the labels that lesions have there"
+    return [Finding(ERROR, "no-lesion", "", str(root), what, remedy)]
 
 
 def _examine(

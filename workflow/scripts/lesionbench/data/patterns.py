@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from lesionbench.data.reading import SUFFIXES
 from lesionbench.errors import UserError
@@ -68,6 +69,8 @@ class Pattern:
     def find(self, root: Path) -> list[Found]:
         """Return what it matches below `root`, sorted by path; hidden files and folders do not count.
 
+        Names are composed (Unicode's NFC), as keyboards write them: macOS writes letters and their accents apart.
+
         Raises UserError where links in its way lead to nothing, or a folder may not be read.
         """
         regex = re.compile("/".join(self._regexes(named=True)))
@@ -85,7 +88,7 @@ class Pattern:
         dangling += [path for path, _ in paths if path.is_symlink() and not path.exists()]
         refuse_links_to_nothing(dangling, f"{self.key.rpartition('.')[0]}.root")
         matches = ((path, regex.fullmatch(below)) for path, below in paths if path.is_dir() == self.is_folder)
-        return sorted(Found(path, **match.groupdict()) for path, match in matches if match)
+        return sorted(Found(path, **_composed(match.groupdict())) for path, match in matches if match)
 
     def fill(self, values: Mapping[str, str]) -> str:
         """Return the path for these values of its wildcards; a wildcard without a value stays."""
@@ -122,6 +125,10 @@ class Pattern:
                 f"{label} has no {{study}}. Put {{study}} where the study's name stands, for example:\n"
                 f"  {leaf}: {quoted(better)}"
             )
+
+
+def _composed(values: Mapping[str, str | None]) -> dict[str, Any]:
+    return {name: value and normalize("NFC", value) for name, value in values.items()}
 
 
 def _part_regex(part: str, is_file: bool, seen: set[str] | None) -> str:

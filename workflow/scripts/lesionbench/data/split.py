@@ -103,11 +103,13 @@ def read_split_file(path: str | Path, patients: Mapping[str, str]) -> list[Fold]
     problems, folds = [], []
     for index, rows in sorted(rows_by_fold.items()):
         counts = Counter(study for study, _ in rows)
+        unknown, missing = sorted(counts.keys() - patients.keys()), sorted(patients.keys() - counts.keys())
         parts = {subset: [study for study, other in rows if other == subset] for subset in SUBSETS}
         found = {
             "more than once": [study for study, count in counts.items() if count > 1],
-            "not an annotated study of the data set": sorted(counts.keys() - patients.keys()),
-            "missing": sorted(patients.keys() - counts.keys()),
+            "not an annotated study of the data set": unknown,
+            "missing": missing,
+            "lost the zeros before it, as spreadsheets do": _without_zeros(unknown, missing),
             "of one patient and in several parts": _divided(rows, patients),
             "without any study": [subset for subset in SUBSETS if not parts[subset]],
         }
@@ -128,6 +130,11 @@ def _divided(rows: Sequence[tuple[str, str]], patients: Mapping[str, str]) -> li
         if study in patients:
             parts.setdefault(patients[study], {})[study] = subset
     return [f"{patient} ({first_few(sorted(of))})" for patient, of in parts.items() if len(set(of.values())) > 1]
+
+
+def _without_zeros(unknown: Sequence[str], missing: Sequence[str]) -> list[str]:
+    """Return "1 for 001" for each unknown number that is a missing study but for zeros before it."""
+    return [f"{name} for {study}" for name in unknown for study in missing if name and name == study.lstrip("0")]
 
 
 def write_fold(fold: Fold, path: str | Path) -> None:
@@ -166,7 +173,7 @@ def _apportion(total: int, ratio: Sequence[float]) -> list[int]:
 
 def _read_rows(path: Path) -> list[tuple[int, str, str]]:
     """Return (fold, study, subset) a line of a user's CSV or .xlsx; lines with an empty subset are passed over."""
-    header, lines = read_listing(path, "split.file")
+    header, lines = read_listing(path, "split.file", ["study", "subset"])
     if not {"study", "subset"} <= set(header) or not lines:
         raise UserError(
             f"split.file: {path} needs the columns study and subset, and optionally fold, and a line a study; its "

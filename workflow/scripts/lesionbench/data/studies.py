@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from lesionbench.data.patterns import Found, Pattern, quoted
 from lesionbench.data.proposals import nearest
@@ -230,8 +231,9 @@ def _check_names(dataset: DataSet, studies: Sequence[Study]) -> None:
     if bad:
         raise UserError(
             f"{label}: {first_few([repr(name) for name in bad])}: no name of a study, because files of results are "
-            f"called by it. It has 1 to {LONGEST} bytes, does not begin with a dot, and holds no / \\ or control "
-            "characters. Rename these studies, or give them other names in a table (dataset.table)."
+            f"called by it. It has 1 to {LONGEST} bytes, does not begin with a dot, has no space at either end, and "
+            "holds no / \\ or control characters. Rename these studies, or give them other names in a table "
+            "(dataset.table)."
         )
     by_name: dict[str, Study] = {}
     by_ct: dict[Path, Study] = {}
@@ -257,8 +259,8 @@ def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterab
 
 
 def file_stem(path: str | Path) -> str:
-    """Return the name of a file without folders and NIfTI's suffix: for a CT, its study."""
-    return _NIFTI.sub("", Path(path).name)
+    """Return the name of a file, composed (NFC), without folders and NIfTI's suffix: for a CT, its study."""
+    return _NIFTI.sub("", normalize("NFC", Path(path).name))
 
 
 def mask_stem(path: str | Path) -> str:

@@ -34,7 +34,7 @@ def read_study_table(path: str | Path, key: str) -> tuple[dict[str, Line], bool]
     Raises UserError, naming the configuration's key, where it cannot be read, lacks the column study, a column is
     almost called as one that counts, or a study has two lines.
     """
-    header, rows = read_listing(path, key)
+    header, rows = read_listing(path, key, ["study"])
     label = f"{key}: {path}"
     _check_columns(label, header)
     counts = Counter(row["study"] for row in rows if "study" in row)

@@ -3,17 +3,18 @@
 Imported while Snakemake parses, so it needs nothing but the standard library. All raise UserError.
 """
 
-import csv
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lesionbench.data.listing import read_listing
 from lesionbench.data.studies import DataSet, Study
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row, Trained
 from lesionbench.files import refuse_links_to_nothing
-from lesionbench.words import first_few
+from lesionbench.words import first_few, listed
 
 CHECKOUT = Path(__file__).parents[4]
 _FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
@@ -23,15 +24,30 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
     """Return [model, mean Dice, maximum Dice] a row of a CSV with the columns model, mean_dice and max_dice."""
     if not path:
         return []
-    try:
-        with _find_reference_results(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return [[row["model"], float(row["mean_dice"]), float(row["max_dice"])] for row in rows]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
+    columns = ("model", "mean_dice", "max_dice")
+    header, lines = read_listing(_find_reference_results(path), "reference_results", columns)
+    if not set(columns) <= set(header):
         raise UserError(
-            f"reference_results: {path} is not a CSV in UTF-8 with the columns model, mean_dice and max_dice "
-            f"({error}). Correct it, or write:\n  reference_results: null"
-        ) from None
+            f"reference_results: {path} needs the columns {listed(columns)}; its columns are: "
+            f"{', '.join(header) or 'none'}. Correct it, or write:\n  reference_results: null"
+        )
+    numbers = [[_dice(path, line, column) for column in columns[1:]] for line in lines]
+    return [[line.get("model", ""), *pair] for line, pair in zip(lines, numbers, strict=True)]
+
+
+def _dice(path: str, line: Mapping[str, str], column: str) -> float:
+    """Return a Dice of 0 to 1 that is written as 0.6, 0,6 or 60 %."""
+    text = line.get(column, "")
+    try:
+        value = float(text.rstrip("% ").replace(",", ".")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"reference_results: {path}: the {column} of {line.get('model')} is {text or 'empty'}. Write a number from "
+            "0 to 1, or one from 0 to 100 with %."
+        )
+    return value
 
 
 def check_scans(studies: Sequence[Study], dataset: DataSet) -> None:

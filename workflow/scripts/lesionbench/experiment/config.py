@@ -6,10 +6,11 @@ installs too.
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
-from functools import cache
+from functools import cache, reduce
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -36,6 +37,29 @@ def read_schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration."""
     schema: dict[str, Any] = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     return schema
+
+
+def fill_empty_sections(config: MutableMapping[str, Any], files: Iterable[str | PathLike[str]]) -> None:
+    """Give each section that is empty what `files` say of it, later ones over earlier ones.
+
+    Of an overlay whose `training:` has only comments below it, Snakemake lets the nothing replace the whole section of
+    config.yaml.
+    """
+    rules = read_schema()["properties"]
+    empty = [name for name, value in config.items() if value is None and rules.get(name, {}).get("type") == "object"]
+    contents = [{}, *(yaml.safe_load(Path(file).read_bytes()) for file in files)] if empty else []
+    for name in empty:
+        sections: list[dict[str, Any]] = [content.get(name) or {} for content in contents]
+        config[name] = reduce(_merged, sections)
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(one[key], other[key]) for key in one.keys() & other.keys() if _are_sections(one, other, key)}
+    return {**one, **other, **both}
+
+
+def _are_sections(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> bool:
+    return isinstance(one[key], Mapping) and isinstance(other[key], Mapping)
 
 
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:

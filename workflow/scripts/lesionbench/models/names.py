@@ -26,13 +26,14 @@ FIXED = {"encoder_name", "encoder_weights", "in_channels", "classes", "activatio
 class Names:
     """What the entry of a model may say.
 
-    versions: of smp and timm; architectures: each with its options; encoders: of smp; timm: its models, which are
-    encoders with `tu-` before their names.
+    versions: of smp and timm; architectures: each with its options; encoders: of smp; pretrained: those of smp's with
+    ImageNet weights; timm: its models, which are encoders with `tu-` before their names.
     """
 
     versions: dict[str, str | None]
     architectures: dict[str, list[str]]
     encoders: list[str]
+    pretrained: list[str]
     timm: list[str]
 
     def encoder(self, name: str) -> str | None:
@@ -101,6 +102,13 @@ def unknown_names(model: ModelEntry, names: Names, key: str = "") -> Iterator[st
         yield f"{key}architecture: {_unknown_architecture(architecture, encoder, names)}"
     if encoder and architecture != CLASSIC_UNET and names.encoder(encoder) != encoder:
         yield f"{key}encoder: {_unknown_encoder(architecture, encoder, names)}"
+    elif encoder and model.encoder_weights == "imagenet" and encoder not in names.pretrained:
+        near = _nearest(encoder.removeprefix("tu-"), names.pretrained)
+        hint = f" (encoders with a name like it that have: {', '.join(near)})" if near else ""
+        yield (
+            f"{key}encoder_weights: there are no `imagenet` weights for the encoder {encoder}{hint}. Give a "
+            "safetensors file that you have, or train from scratch:\n  encoder_weights: null"
+        )
     for option, value in model.options.items():
         known = names.architectures.get(architecture, [])
         if option in FIXED:

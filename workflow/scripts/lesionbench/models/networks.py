@@ -11,6 +11,7 @@ import segmentation_models_pytorch as smp
 import timm
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
 from lesionbench.errors import UserError
@@ -81,6 +82,7 @@ def installed_names() -> Names:
         versions=installed_versions(),
         architectures={name: _options(constructor) for name, constructor in ARCHITECTURES.items()},
         encoders=sorted(smp.encoders.get_encoder_names()),
+        pretrained=sorted(name for name, entry in encoders.items() if "imagenet" in entry["pretrained_settings"]),
         timm=sorted({*timm.list_models(), *renamed}),
     )
 

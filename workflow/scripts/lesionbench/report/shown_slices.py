@@ -97,9 +97,23 @@ def listed_slices(wanted: Sequence[Mapping[str, Any]], slices: pd.DataFrame) -> 
             known = ", ".join(kinds.index.get_level_values("study").unique())
             raise UserError(f"figures.slices: {study} is not a test study of the first fold. Choose from {known}.")
         if (study, number) not in kinds.index:
-            last = kinds[study].index.max()
-            raise UserError(f"figures.slices: {study} has no slice {number}. Choose from 0 to {last}.")
+            raise _no_slice(study, number, kinds[study].index.max())
     return [Pick(entry["study"], entry["slice"], kinds[entry["study"], entry["slice"]]) for entry in wanted]
+
+
+def check_listed(wanted: str | Sequence[Mapping[str, Any]], studies: pd.DataFrame, plane: str) -> None:
+    """Raise UserError where `figures.slices` lists a slice that a study of the inventory does not have.
+
+    The inventory is there before the trainings, whose predictions the figures show.
+    """
+    counts = studies.set_index("study")[f"{plane}_slices"]
+    for entry in [] if isinstance(wanted, str) else wanted:
+        if entry["slice"] >= counts[entry["study"]]:
+            raise _no_slice(entry["study"], entry["slice"], int(counts[entry["study"]]) - 1)
+
+
+def _no_slice(study: str, number: int, last: int) -> UserError:
+    return UserError(f"figures.slices: {study} has no slice {number}. Choose from 0 to {last}.")
 
 
 def _classify(slices: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,19 @@
 """The look of every figure, and how it is saved: the same bytes for the same content."""
 
 import textwrap
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from lesionbench.files import atomic
+from lesionbench.report.fonts import add_fonts
 
 # Okabe and Ito's palette, distinct for colour-blind readers: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE = (
@@ -55,7 +59,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
-    """Return a label broken into at most `lines` lines of `width` characters; an ellipsis stands for the rest."""
+    """Return a label broken into at most `lines` lines of `width` characters; an ellipsis stands for the rest.
+
+    A Chinese, Japanese or Korean character takes the width of two.
+    """
+    columns = sum(0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in label)
+    width = max(3, width * len(label) // max(columns, 1))
     rows = textwrap.wrap(label, width)
     if len(rows) > lines:
         # By `max_lines`, textwrap would drop all of a word that is longer than a line.
@@ -64,6 +73,14 @@ def fold_label(label: str, width: int = 36, lines: int = 2) -> str:
             last = last[: width - 2].rpartition(" ")[0] or last[: width - 2]
         rows = [*rows[: lines - 1], f"{last} …"]
     return "\n".join(rows)
+
+
+def fold_labels(labels: Iterable[str], width: int = 36, lines: int = 2) -> list[str]:
+    """Return labels as `fold_label` does, with as many more lines as it takes to tell them apart."""
+    labels = list(labels)
+    folded = [fold_label(label, width, lines) for label in labels]
+    apart = len(set(folded)) == len({" ".join(label.split()) for label in labels})
+    return folded if apart else fold_labels(labels, width, lines + 1)
 
 
 def marks(count: int) -> Sequence[tuple[str, str]]:
@@ -80,6 +97,10 @@ def hide_axes(axes: Axes) -> None:
 
 def save_figure(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Write a figure to each path, in the format that its suffix names: svg, png (200 dpi) or pdf."""
-    for path in map(Path, paths):
-        with atomic(path) as temporary:
+    files = [Path(path) for path in paths]
+    add_fonts(figure.findobj(Text), files[0].stem)
+    for path in files:
+        with atomic(path) as temporary, warnings.catch_warnings():
+            # One warning of `add_fonts` for all, in place of matplotlib's for each character and size.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
             figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix])

@@ -1,10 +1,12 @@
 """The studies and slices of each subset: the paper's Table 3.1."""
 
+import logging
 from collections.abc import Mapping
 
 import pandas as pd
 
 from lesionbench.report.tables import Table, format_number
+from lesionbench.words import first_few
 
 SUBSET_TITLES = {"train": "Train", "validation": "Validation", "test": "Test"}
 PAPER_SLICES = {"train": (35, 1428), "validation": (5, 212), "test": (10, 409)}  # Table 3.1
@@ -13,17 +15,19 @@ PAPER_PLANE = (
     "Coronally they would be 25,600."
 )
 
+logger = logging.getLogger(__name__)
+
 
 def slices_by_subset(
     studies: pd.DataFrame, folds: Mapping[int, pd.DataFrame], plane: str, with_paper: bool = True
 ) -> Table:
     """Return the patients, if they are known, studies and slices of each subset: the paper's Table 3.1, for each fold.
 
-    `studies` has the columns study, axial_slices, coronal_slices, sagittal_slices and perhaps patient; `folds` holds a
-    frame (study, subset) by the fold's number. The paper's counts stand beside the first fold's where there is no
-    other.
+    `studies` has the columns study, axial_slices, coronal_slices, sagittal_slices, lesion_slices and perhaps patient;
+    `folds` holds a frame (study, subset) by the fold's number. The paper's counts stand beside the first fold's where
+    there is no other. A note and a warning name the test studies of a fold where none holds lesion.
     """
-    blocks = []
+    blocks, notes = [], []
     for number, fold in folds.items():
         rows = fold.merge(studies, on="study", validate="one_to_one")
         if "patient" in rows:
@@ -41,12 +45,20 @@ def slices_by_subset(
             counts[["paper_studies", "paper_slices"]] = [PAPER_SLICES[subset] for subset in SUBSET_TITLES]
         counts.loc["total"] = counts.sum().where(counts.columns != "fold", number)
         blocks.append(counts.rename_axis("subset").reset_index())
+        tested = rows[rows["subset"] == "test"]
+        if not tested["lesion_slices"].any():
+            notes.append(
+                f"The masks of all test studies of fold {number} are empty ({first_few(tested['study'].tolist())}): "
+                "their Dice is undefined where a model finds nothing, and 0 where it finds anything."
+            )
+    for note in notes:
+        logger.warning(note)
     data = pd.concat(blocks, ignore_index=True).astype({"axial_slices": int, "slices": int})
     return Table(
         "Studies and slices by subset",
         data,
         _show_subsets(data, plane, many=len(folds) > 1),
-        (PAPER_PLANE,) if "paper_slices" in data else (),
+        (*notes, PAPER_PLANE) if "paper_slices" in data else tuple(notes),
         text_columns=2 if len(folds) > 1 else 1,
     )
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import pandas as pd
 
@@ -25,6 +26,8 @@ _TEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"${math}$" for character, math in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "³": "$^3$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -32,6 +35,7 @@ _TEX = {
     "\u00a0": "~",
     "\0": "{}",
 }
+_TEX_KNOWS = "‘’“”„…•€°±µ·™"  # beyond Latin letters, of what pdflatex has without further packages
 _TEX_LIGATURES = re.compile("(?<=[-'?!])(?=[-'`])")  # as -- for a dash
 # Of Markdown: what a backslash makes text in every dialect; what takes a character reference; what opens a block.
 _MARKUP = re.compile(r"[\\`*\[\]|]|(?<![^\W_])_|_(?![^\W_])")
@@ -128,7 +132,19 @@ def _latex(table: Table, name: str) -> str:
         *(rf"\par\smallskip\parbox{{\linewidth}}{{{_escape_tex(note)}}}" for note in table.notes),
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*_tex_needs("".join(lines)), *lines]) + "\n"
+
+
+def _tex_needs(text: str) -> list[str]:
+    """Return a comment on what letters beyond ASCII need, if there are any; TeX drops or refuses what it cannot set."""
+    letters = {letter for letter in text if not letter.isascii() and letter not in _TEX_KNOWS}
+    foreign = sorted(letter for letter in letters if letter > "\u017f")  # after Latin Extended-A
+    if foreign:
+        return [
+            f"% {' '.join(foreign)}: compile with lualatex or xelatex, \\usepackage{{fontspec}} and \\setmainfont of a "
+            "font that has them"
+        ]
+    return [r"% needs \usepackage[T1]{fontenc}"] if letters else []
 
 
 def _web_page(table: Table, _: str) -> str:
@@ -155,7 +171,8 @@ def _escape_markdown(text: object) -> str:
 
 
 def _escape_tex(text: object) -> str:
-    plain = _TEX_LIGATURES.sub("\0", _in_one_line(text))
+    # A letter and its accent as one character: TeX knows no combining ones.
+    plain = _TEX_LIGATURES.sub("\0", normalize("NFC", _in_one_line(text)))
     return plain.translate({ord(character): tex for character, tex in _TEX.items()})
 
 

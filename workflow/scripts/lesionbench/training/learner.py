@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
 from lesionbench.training.batches import SliceSet, load_slices
@@ -16,6 +17,7 @@ from lesionbench.training.checkpoint import cpu_copy
 from lesionbench.training.device import place, uses_bfloat16
 from lesionbench.training.early_stopping import best_epoch, patience_left
 from lesionbench.training.recipe import Recipe
+from lesionbench.words import first_few
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,27 @@ def prepare(
     device: torch.device,
     encoder_weights: str | Path | None = None,
 ) -> Learner:
-    """Build a network, initialised by `seed`, and its optimiser on a device, and load the slices of its fold."""
+    """Build a network, initialised by `seed`, and its optimiser on a device, and load the slices of its fold.
+
+    Raises UserError where the training or the validation studies hold no lesion at all.
+    """
     torch.manual_seed(seed)
     network = build_network(model, encoder_weights)
     module = place(network.module, device)
     limit = recipe.resident_limit_gb * 1e9
     slices = load_slices(data.train, network.stride, data.preprocessing, device, limit)
     validation = load_slices(data.validation, network.stride, data.preprocessing, device, limit - slices.nbytes)
+    _require_lesion(slices, "training", "learn")
+    _require_lesion(validation, "validation", "judge the epochs by")
     torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=True)
     forward = torch.compile(module) if recipe.compile else module
     return Learner(recipe, network, forward, optimizer, slices, validation, seed)
+
+
+def _require_lesion(slices: SliceSet, part: str, purpose: str) -> None:
+    if not slices.masks.any():
+        raise UserError(
+            f"The masks of all {part} studies are empty ({first_few(slices.studies)}), so there is no lesion to "
+            f"{purpose}. Correct the masks, or put a study with lesion into this part (key split of the config)."
+        )

@@ -68,12 +68,12 @@ def read_record(path: str | Path) -> Record:
         if not isinstance(contents, dict) or not {"model", "training", "preprocessing"} <= contents.keys():
             raise ValueError("it is no record of a training")
         return Record(
-            ModelEntry(**contents["model"]),
+            ModelEntry(**{key: value for key, value in contents["model"].items() if value is not None}),
             Recipe(**contents["training"]),
             Preprocessing(**contents["preprocessing"]),
             contents,
         )
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, TypeError, ValueError) as error:
         raise _unreadable(Path(path), error) from error
 
 

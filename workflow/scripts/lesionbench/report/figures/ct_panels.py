@@ -21,15 +21,18 @@ from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import to_slices
 from lesionbench.report.shown_slices import Pick, lesion_run, middle_study, ranked_studies, study_dice
-from lesionbench.report.style import ORANGE, PAGE, SKY, fold_label, hide_axes, new_figure
+from lesionbench.report.style import GREY, ORANGE, PAGE, SKY, fold_label, fold_labels, hide_axes, new_figure
 from lesionbench.report.tables import format_number
 
 LUNG_WINDOW = (-1350, 150)
 STRIP_SLICES = 7
 STRIP_STEP_MM = 5
-BAR_MM = 50
+BARS_MM = (50, 20, 10, 5, 2, 1)  # a picture has the longest that fits into it
 
 _GAP = 0.03  # inches between panels
+_STEEPEST = 2.0  # a panel's height over its width, however tall its picture
+_LINE = 0.14  # inches: the height of a line of text
+_MARGIN = 0.8  # inches, for what a row of the grid shows
 _LEFT = {"axial": "R", "coronal": "R", "sagittal": "A"}  # what lies to the left in radiological orientation
 # The wide contour of the reference shows on both sides of the prediction's where they run together.
 _CONTOURS = {"reference": (SKY, 1.2), "prediction": (ORANGE, 0.5)}
@@ -67,8 +70,10 @@ def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
     stack = load_stack(stacks[middle_study(volumes)])
     index = int(_reference(stack).sum(axis=(1, 2)).argmax())
     (view,) = _views([Pick(stack.study, index)], stack, [], [])
-    figure, ((ct, outline, mask),) = _panel_grid([view.ratio], 3, top=0.24, bottom=0.02, widest=PAGE / 3)
-    titles = (f"{stack.study}, {stack.plane} slice {index}", "outline of the reference", "reference")
+    title = fold_label(f"{stack.study}, {stack.plane} slice {index}", 36, 4)
+    titles = (title, "outline of the reference", "reference")
+    top = 0.24 + _LINE * title.count("\n")
+    figure, ((ct, outline, mask),) = _panel_grid([view.ratio], 3, top, bottom=0.02, widest=PAGE / 3)
     for axes, title in zip((ct, outline, mask), titles, strict=True):
         axes.set_title(title, pad=4)
     _draw_ct(ct, view, labelled=True)
@@ -96,7 +101,8 @@ def prediction_strip(
         (kind, _run_of(study, stacks, predictions, slices, reading)) for kind, study in ranked_studies(dice).items()
     ]
     ratios = [views[0].ratio for _, views in bands for _ in range(2)]
-    figure, grid = _panel_grid(ratios, STRIP_SLICES, top=0.2, heading=0.2)
+    text = fold_label(f"{label}, {bands[0][1][0].plane} slices", 100, 3)
+    figure, grid = _panel_grid(ratios, STRIP_SLICES, top=0.2 + _LINE * text.count("\n"), heading=0.2)
     for number, (kind, views) in enumerate(bands):
         upper, lower = grid[2 * number], grid[2 * number + 1]
         for position, (axes, contoured) in enumerate(zip(upper, lower, strict=True)):
@@ -108,8 +114,8 @@ def prediction_strip(
             _write(axes, f"slice {views[position].pick.slice}")
             _draw_contours(contoured, views[position], 0)
         study = views[0].pick.study
-        upper[0].set_title(f"{kind}: {study}, Dice {format_number(dice[study], 2)}", pad=3, loc="left")
-    text = f"{label}, {bands[0][1][0].plane} slices"
+        title = fold_label(f"{kind}: {study}", 90, 1)
+        upper[0].set_title(f"{title}, Dice {format_number(dice[study], 2)}", pad=3, loc="left")
     figure.text(0.01, 1 - 0.04 / figure.get_figheight(), text, va="top", fontsize=8)
     _legend(figure)
     return figure
@@ -131,14 +137,17 @@ def model_grid(views: Sequence[View], labels: Sequence[str]) -> Figure:
         figure = new_figure(PAGE, 1)
         figure.text(0.5, 0.5, "No further slice was chosen.", ha="center", va="center")
         return figure
-    titles = [fold_label(title, 18, 3) for title in ("CT", *labels)]
-    top = 0.1 + 0.14 * max(title.count("\n") + 1 for title in titles)
-    figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=0.8)
+    narrow = min(18, int(_panel_width(len(labels) + 1, _MARGIN) * 17.4))  # characters of 7 pt above a panel
+    titles = ["CT", *fold_labels(labels, narrow, 3)]
+    top = 0.1 + _LINE * max(title.count("\n") + 1 for title in titles)
+    studies = [fold_label(view.pick.study, 13, 6) for view in views]
+    lowest = _LINE * (3 + max(study.count("\n") for study in studies))
+    figure, grid = _panel_grid([view.ratio for view in views], len(titles), top, left=_MARGIN, lowest=lowest)
     for number, (row, view) in enumerate(zip(grid, views, strict=True)):
         _draw_ct(row[0], view, labelled=number == 0)
         for column in range(len(labels)):
             _draw_contours(row[1 + column], view, column)
-        text = f"{view.pick.study}\nslice {view.pick.slice}\n{view.pick.kind}"
+        text = f"{studies[number]}\nslice {view.pick.slice}\n{view.pick.kind}"
         row[0].text(-0.06, 0.5, text, transform=row[0].transAxes, ha="right", va="center", fontsize=7, linespacing=1.4)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, pad=3, fontsize=7)
@@ -201,14 +210,15 @@ def _panel_grid(
     left: float = 0.02,
     heading: float = 0,
     widest: float = 1.3,
+    lowest: float = 0.4,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes (rows, columns), laid out so that pictures of these ratios fill them.
 
-    Margins, and the heading above each second row from the first on, are in inches.
+    Margins, the heading above each second row from the first on, and the bounds of a panel's width and height are in
+    inches. A picture that is much wider than high, or higher than wide, leaves a part of its panel empty.
     """
-    room = (PAGE - left - _GAP * columns) / columns
-    width = min(max(room, 0.8), widest)
-    heights = [ratio * width for ratio in ratios]
+    width = _panel_width(columns, left, widest)
+    heights = [max(min(ratio, _STEEPEST) * width, lowest) for ratio in ratios]
     above = [heading if row % 2 == 0 else 0 for row in range(len(ratios))]
     page = np.array(
         [left + (width + _GAP) * columns, top + bottom + sum(heights) + sum(above) + _GAP * (len(ratios) - 1)]
@@ -225,22 +235,37 @@ def _panel_grid(
     return figure, axes
 
 
+def _panel_width(columns: int, margin: float, widest: float = 1.3) -> float:
+    """Return the width of each of `columns` panels that share a page with a margin, in inches."""
+    return min(max((PAGE - margin - _GAP * columns) / columns, 0.8), widest)
+
+
 def _draw_ct(axes: Axes, view: View, labelled: bool = False) -> None:
     """Draw the CT with a scale bar, and in the first panel of a figure with its length and the patient's side."""
     low, high = LUNG_WINDOW
     axes.imshow(view.image, cmap="gray", vmin=low, vmax=high, aspect=view.spacing[0] / view.spacing[1])
     axes.autoscale(False)  # the bar must not widen a picture smaller than itself
     height, width = view.image.shape
+    bar = next((length for length in BARS_MM if length <= 0.9 * width * view.spacing[1]), BARS_MM[-1])
     start, level = 0.05 * width, 0.95 * height
     line: dict[str, Any] = {"color": "white", "linewidth": 1.5, "path_effects": _STROKE}
-    axes.plot([start, start + BAR_MM / view.spacing[1]], [level, level], **line)
-    if labelled:
-        _write(axes, f"{BAR_MM} mm", (0.05, 0.07), ha="left")
+    axes.plot([start, start + bar / view.spacing[1]], [level, level], **line)
+    if labelled and _is_flat(axes):
+        _write(axes, f"{_LEFT[view.plane]}, {bar} mm", (0.05, 0.07), ha="left")
+    elif labelled:
+        _write(axes, f"{bar} mm", (0.05, 0.07), ha="left")
         _write(axes, _LEFT[view.plane], (0.03, 0.5), ha="left")
 
 
 def _draw_mask(axes: Axes, view: View) -> None:
     axes.imshow(view.reference, cmap="gray", vmin=0, vmax=1, aspect=view.spacing[0] / view.spacing[1])
+    _frame(axes, view.reference)
+
+
+def _frame(axes: Axes, marked: np.ndarray) -> None:
+    """Frame a picture whose coloured pixels (height, width) reach its border, where white would run into the page."""
+    border = (marked[0], marked[-1], marked[:, 0], marked[:, -1])
+    axes.spines[:].set(visible=any(side.any() for side in border), color=GREY)
 
 
 def _draw_contours(axes: Axes, view: View, model: int) -> None:
@@ -260,9 +285,17 @@ def _draw_contour(axes: Axes, mask: np.ndarray, colour: str, width: float) -> No
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float] = (0.96, 0.04), ha: str = "right") -> None:
-    """Write into a picture, at a place in fractions of it."""
+    """Write into a picture, at a place in fractions of it, or below one that has no room."""
     look: dict[str, Any] = {"color": "white", "fontsize": 7, "path_effects": _STROKE}
-    axes.text(*place, text, ha=ha, va="bottom", transform=axes.transAxes, **look)
+    x, y, va = (place[0], -0.1, "top") if _is_flat(axes) else (*place, "bottom")
+    axes.text(x, y, text, ha=ha, va=va, transform=axes.transAxes, **look)
+
+
+def _is_flat(axes: Axes) -> bool:
+    """Say whether a picture is too low for two lines of text."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    ratio = abs(top - bottom) / abs(right - left) * float(axes.get_aspect())
+    return bool(axes.bbox.width / axes.figure.dpi * ratio < 2 * _LINE)
 
 
 def _legend(figure: Figure) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lesionbench.report.style import BLUE, COLUMN, GREEN, INK, PAGE, VERMILLION, fold_label, new_figure
+from lesionbench.report.style import BLUE, COLUMN, GREEN, INK, PAGE, VERMILLION, fold_labels, new_figure
 
 _CURVES = {
     "train_loss": (BLUE, "Training loss", "the configured loss, mean over batches"),
@@ -35,9 +35,9 @@ def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figur
     stacks = panels.reshape(bands, 3, columns).transpose(0, 2, 1).reshape(-1, 3)
     for axes in stacks[len(labels) :].flat:
         axes.set_axis_off()
-    for stack, (model, label) in zip(stacks, labels.items(), strict=False):
+    for stack, model, title in zip(stacks, labels, fold_labels(labels.values(), 20, 3), strict=False):
         _draw_runs(stack, histories[histories["model"] == model])
-        stack[0].set_title(fold_label(label, 20, 3))
+        stack[0].set_title(title)
         stack[0].set_ylim(0, 1.05 * histories["train_loss"].max())
         stack[2].set_xlabel("Epoch")
         stack[2].tick_params(labelbottom=True)

@@ -24,7 +24,7 @@ from lesionbench.report.style import (
     PAGE,
     PALE,
     VERMILLION,
-    fold_label,
+    fold_labels,
     hide_axes,
     marks,
     new_figure,
@@ -72,7 +72,7 @@ def dice_by_model(comparison: Comparison) -> Figure:
         tick: dict[str, Any] = {"markersize": 13, "markeredgewidth": 1.8, "zorder": 5, "linestyle": ""}
         axes.plot(models["paper_mean_dice"], below, "|", color=VERMILLION, label="mean in the paper", **tick)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Dice per study")
-    axes.set_yticks(rows, models["label"].map(fold_label))
+    axes.set_yticks(rows, fold_labels(models["label"]))
     axes.grid(axis="y", visible=False)
     whiskers = HandlerErrorbar(xerr_size=1.0)  # in font sizes, so that they show beside the mark
     figure.legend(loc="outside lower center", ncols=3, handler_map={ErrorbarContainer: whiskers})
@@ -86,7 +86,12 @@ def pairwise_differences(comparison: Comparison) -> Figure:
     """
     pairs = _pairs_to_draw(comparison)
     rows = np.arange(len(pairs))
-    figure = new_figure(PAGE * 0.85, 1.1 + 0.34 * len(rows))
+    folded = dict(zip(comparison.labels.values(), fold_labels(comparison.labels.values(), 40, 1), strict=True))
+    names = [
+        (folded[one], folded[other]) for one, other in zip(pairs["first_label"], pairs["second_label"], strict=True)
+    ]
+    lines = max((name.count("\n") + 1 for both in names for name in both), default=1)
+    figure = new_figure(PAGE * 0.85, 1.1 + 0.34 * len(rows) * lines)
     axes = figure.add_subplot()
     if not len(rows):
         axes.text(0.5, 0.5, "One model: there is nothing to compare.", ha="center", va="center")
@@ -106,8 +111,7 @@ def pairwise_differences(comparison: Comparison) -> Figure:
     axes.margins(x=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.set(ylim=(len(rows) - 0.4, -1.3), xlabel="Difference in mean Dice, 95 % interval")
-    first, second = ([fold_label(label, 40, 1) for label in pairs[f"{side}_label"]] for side in ("first", "second"))
-    axes.set_yticks(rows, [f"{one}\n− {other}" for one, other in zip(first, second, strict=True)])
+    axes.set_yticks(rows, [f"{one}\n− {other}" for one, other in names])
     axes.grid(axis="y", visible=False)
     for kind, label in _PAIR_LABELS.items():
         if kind != "alone" or kind in kinds:
@@ -147,7 +151,7 @@ def dice_readings(comparison: Comparison) -> Figure:
         axes.plot(readings[reading], rows + shift, mark, label=name, **look)
     axes.hlines(rows[:-1] + 0.5, 0, 1, color=PALE, linewidth=0.5)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="Mean Dice of the same predictions")
-    axes.set_yticks(rows, [fold_label(label) for label in comparison.labels.values()])
+    axes.set_yticks(rows, fold_labels(comparison.labels.values()))
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -166,7 +170,7 @@ def rank_stability(comparison: Comparison) -> Figure:
         text = f"Fewer than {fewest_studies()} studies:\nresampling so few is no evidence."
         axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=7, transform=axes.transAxes)
     axes.set(xlabel="Rank (% of resamples)", ylabel="")
-    axes.set_yticklabels([fold_label(labels[model]) for model in shares.index], rotation=0)
+    axes.set_yticklabels(fold_labels(labels[model] for model in shares.index), rotation=0)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     return figure
@@ -188,11 +192,11 @@ def volume_agreement(comparison: Comparison) -> Figure:
     panels = figure.subplots(bands, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
-    for position, (axes, (model, label)) in enumerate(zip(panels.flat, labels.items(), strict=False)):
+    titles = fold_labels(labels.values(), 22, 3)
+    for position, (axes, model, title) in enumerate(zip(panels.flat, labels, titles, strict=False)):
         with_ratio = (reference > 0) & (predicted[model] > 0)
         ratios = (predicted[model] / reference)[with_ratio]
         nothing = reference[(reference > 0) & (predicted[model] == 0)]
-        title = fold_label(label, 22, 3)
         axes.axhline(1, color=INK, linewidth=0.6)
         means = np.sqrt((predicted[model] * reference)[with_ratio])
         axes.plot(means, ratios, "o", color=BLUE, markersize=3.5, alpha=0.7)
@@ -246,5 +250,5 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
         axes.set(xlim=(0, 1.1 * values.max()), ylim=(0, 1), xlabel=name)
     panels[0].set_ylabel("Mean Dice, 95 % interval")
     handles = [bar.lines[0] for bar in panels[0].containers]
-    figure.legend(handles, [fold_label(label, 40, 1) for label in both["label"]], loc="outside lower center", ncols=2)
+    figure.legend(handles, fold_labels(both["label"], 40, 1), loc="outside lower center", ncols=2)
     return figure
