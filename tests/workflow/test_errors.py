@@ -63,7 +63,7 @@ def test_a_folder_of_results_with_an_unset_variable_is_refused(checkout):
     assert "pathvars.results: $NOT_SET_ANYWHERE/results: the environment variable NOT_SET_ANYWHERE is not set" in output
 
 
-def test_errors_in_the_data_set_stop_before_a_slice_is_cut_and_are_all_told(checkout):
+def test_errors_in_the_data_set_are_all_told_and_nothing_is_trained_on_them(checkout):
     root = checkout.folder / "scans"
     write_phantom(root, Phantom(studies=6, annotated=6, size=32, slices=(5, 6)))
     for study in ("study_0002", "study_0005"):
@@ -76,4 +76,7 @@ def test_errors_in_the_data_set_stop_before_a_slice_is_cut_and_are_all_told(chec
     assert all(
         f"{study}: studies/CT-1/{study}.nii.gz: its values reach" in output for study in ("study_0002", "study_0005")
     )
-    assert not (checkout.folder / "results" / "spoilt" / "slices").exists()
+    cut = {path.stem for path in (checkout.folder / "results" / "spoilt" / "slices").glob("*.npz")}
+    assert (
+        cut and not {"study_0002", "study_0005"} & cut and not list(checkout.folder.glob("results/spoilt/models/*/*"))
+    )

@@ -34,11 +34,14 @@ def results(repository, tmp_path_factory):
     """A comparison of masks that lie right, one voxel off and two voxels off, with its report."""
     checkout = copy_checkout(repository, tmp_path_factory.mktemp("names"))
     data = checkout.folder / "data"
+    random = np.random.default_rng(0)
     for study in SUBSETS:
         mask = np.zeros((12, 10, 6), np.uint8)
         mask[1:6, 3:6, 1:4] = 1
         write(data / "masks" / f"{study}_mask.nii.gz", mask)
-        write(data / "studies" / "CT-1" / f"{study}.nii.gz", mask.astype(np.int16))
+        tissue = np.where(np.arange(12) < 6, -1000, 40)[:, None, None]
+        ct = np.where(mask, -400, tissue) + random.integers(-20, 20, mask.shape)
+        write(data / "studies" / "CT-1" / f"{study}.nii.gz", ct.astype(np.int16))
         for shift, model in enumerate(LABELS):
             write(checkout.folder / "masks" / model / f"{study}.nii.gz", np.roll(mask, shift, axis=0))
     registry = "\n".join(["study_id,category", *(f"{study},CT-1" for study in SUBSETS), ""])

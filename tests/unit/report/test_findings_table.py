@@ -1,8 +1,10 @@
 import pandas as pd
 
 from lesionbench.data.findings import Finding
+from lesionbench.data.frames import read_frame, write_frame
 from lesionbench.data.inventory import findings_frame
 from lesionbench.report.findings_table import findings_table, findings_text
+from lesionbench.report.tables import write_table
 
 ERROR = Finding("error", "file", "study_0002", "masks/b.nii.gz", "it is truncated", "Copy it again")
 WARNING = Finding("warning", "padding", "study_0001", "studies/a.nii.gz", "20.0% are padding", "Nothing")
@@ -19,6 +21,18 @@ def test_a_table_without_findings_says_so():
     table = findings_table(findings_frame([]))
     assert table.title == "Findings: nothing looks wrong" and table.shown.empty
     assert isinstance(table.data, pd.DataFrame)
+
+
+def test_an_empty_table_is_a_page_like_the_others(tmp_path):
+    paths = [tmp_path / f"findings.{suffix}" for suffix in ("html", "csv", "md", "tex")]
+    write_table(findings_table(read_frame(write(findings_frame([]), tmp_path / "read.csv"))), paths)
+    assert all("nothing looks wrong" in path.read_text() for path in paths if path.suffix != ".csv")
+    assert paths[1].read_text() == "severity,kind,study,file,what,remedy\n"
+
+
+def write(frame, path):
+    write_frame(frame, path)
+    return path
 
 
 def test_on_a_terminal_errors_come_first_and_no_line_is_too_long():

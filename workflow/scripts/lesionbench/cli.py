@@ -195,7 +195,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("data", type=Path, help="folder of a data set in MosMedData's layout, or a configuration (YAML)")
     check.add_argument("--json", action="store_true", help="print everything as JSON (docs/check.md)")
     check.add_argument(
-        "--threads", type=_threads, default=min(8, os.cpu_count() or 1), help="studies read at a time (default: 8)"
+        "--threads",
+        type=_threads,
+        default=min(8, os.cpu_count() or 1),
+        help="studies read at a time (default: the cores, at most 8)",
     )
     check.set_defaults(command=_check, written="data")
     segment = commands.add_parser(
