@@ -169,7 +169,7 @@ def _read_slice(path: Path) -> _Slice | None:
 
 def _holds_its_voxels(path: Path, header: Any) -> bool:
     """Say whether a file is as long as its header says; GDCM fills up what is missing in one that is not packed."""
-    voxels, syntax = header.get_item("PixelData"), header.file_meta.get("TransferSyntaxUID")
+    voxels, syntax = header.get_item("PixelData", keep_deferred=True), header.file_meta.get("TransferSyntaxUID")
     if voxels is None or (syntax and (syntax.is_encapsulated or syntax.is_deflated)):
         return voxels is not None
     wanted = header.Rows * header.Columns * header.BitsAllocated // 8
