@@ -18,7 +18,7 @@ from oriented import make_affine, some_hu
 from sliced import write_series
 
 AFFINE = make_affine("LPS")
-HU = some_hu((6, 5, 4))
+HU = some_hu((12, 13, 4))  # 312 bytes a slice: pydicom leaves them in the file, as it does those of a scanner
 
 
 @pytest.fixture
@@ -155,6 +155,13 @@ def shorn(number, keep):
     return change
 
 
+def damaged_jpeg(folder):
+    shutil.rmtree(folder)
+    write_series(folder, HU, AFFINE, encode=as_jpeg_lossless)
+    path = folder / "IM0002"
+    path.write_bytes(path.read_bytes().replace(b"\xff\xc3", b"\xff\x00"))  # the start of the frame
+
+
 FAULTS = {
     "missing slice": (without(2), r"its 3 slices are not evenly spaced: .* from -63 to -49 mm there is another step"),
     "missing near the end": (without(1), r"not evenly spaced: .* from -70 to -56 mm"),
@@ -184,7 +191,10 @@ FAULTS = {
     "no rotation": (changed(None, ImageOrientationPatient=[1, 0, 0, 1, 0, 0]), "an orientation that is no rotation"),
     "no size of voxels": (changed(None, PixelSpacing=[1, 0]), "by its slices, its axes are singular"),
     "metres": (changed(None, PixelSpacing=[1000, 1000]), "its voxels are 1000×1000×7 mm by its slices"),
-    "cut voxels": (shorn(2, -20), "IM0002: cannot be read"),
+    "cut voxels": (shorn(2, -20), "IM0002: cannot be read as DICOM .it holds fewer voxels than its header says"),
+    "fewer voxels": (changed(2, PixelData=bytes(50)), "IM0002: cannot be read as DICOM .it holds fewer voxels"),
+    "no voxels": (changed(2, PixelData=None), "IM0002: cannot be read as DICOM .it holds fewer voxels"),
+    "damaged voxels": (damaged_jpeg, "IM0002: cannot be read .*It is truncated, damaged"),
     "cut header": (shorn(2, 600), "IM0002: cannot be read as DICOM"),
     "cut early": (shorn(2, 140), "IM0002: cannot be read as DICOM"),
     "words": (lambda folder: (folder / "IM0001.dcm").write_text("words" * 99), "IM0001.dcm: cannot be read as DICOM"),

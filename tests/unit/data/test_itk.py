@@ -102,6 +102,7 @@ FAULTS = {
     "flat": ("ct.mha", flat, "one three-dimensional volume is needed, this image is 4×5"),
     "colours": ("ct.mha", coloured, "each voxel holds several numbers"),
     "NaN": ("ct.mha", undefined, "120 voxels are NaN or infinite"),
+    "many axes": ("ct.mha", edited((b"NDims = 3", b"NDims = 31")), r"number of axes \(NDims\)"),
     "lost voxels": ("ct.mhd", lambda path: path.with_suffix(".raw").unlink(), r"cannot be read \("),
 }
 

@@ -142,14 +142,26 @@ def _read_slice(path: Path) -> _Slice | None:
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+        # Of the voxels, not read here, only where they lie and how long they are.
+        header = pydicom.dcmread(path, specific_tags=[*_TAGS, "PixelData"], defer_size=256, force=True)
         kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
         if not kind or (kind.startswith(_CT) and "Rows" not in header):
             raise ValueError("its header is cut, or none")
+        if kind.startswith(_CT) and not _holds_its_voxels(path, header):
+            raise ValueError("it holds fewer voxels than its header says")
         return _as_slice(path, header) if "Rows" in header else None
     except Exception as error:  # whatever pydicom raises for bytes that are no DICOM
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: cannot be read as DICOM ({reason}). Copy the file again, or remove it.") from error
+
+
+def _holds_its_voxels(path: Path, header: Any) -> bool:
+    """Say whether a file is as long as its header says; GDCM fills up what is missing in one that is not packed."""
+    voxels, syntax = header.get_item("PixelData", keep_deferred=True), header.file_meta.get("TransferSyntaxUID")
+    if voxels is None or (syntax and (syntax.is_encapsulated or syntax.is_deflated)):
+        return voxels is not None
+    wanted = header.Rows * header.Columns * header.BitsAllocated // 8
+    return bool(wanted <= voxels.length <= path.stat().st_size - voxels.value_tell)
 
 
 def _as_slice(path: Path, header: Any) -> _Slice:

@@ -79,6 +79,7 @@ def voxels(path: str | Path, reader: "SimpleITK.ImageReaderBase") -> np.ndarray:
 
 
 def _information(path: str | Path) -> "SimpleITK.ImageFileReader":
+    _check_axes(path)
     reader: SimpleITK.ImageFileReader = simple_itk(path).ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if Path(path).suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
@@ -87,6 +88,14 @@ def _information(path: str | Path) -> "SimpleITK.ImageFileReader":
     except RuntimeError as error:
         raise _unreadable(path, error) from error
     return reader
+
+
+def _check_axes(path: str | Path) -> None:
+    """Raise UserError where a header has a number of axes with which ITK 5.4 writes past its memory and is killed."""
+    with Path(path).open("rb") as file:
+        header = file.read(2**16)
+    if any(not axes.isdigit() or int(axes) > 4 for axes in re.findall(rb"NDims\s*[=:]\s*(\S{1,20})", header)):
+        raise UserError(f"{path}: its header has a number of axes (NDims) that no scan has. Copy or convert it again.")
 
 
 def _grid(path: str | Path, reader: "SimpleITK.ImageFileReader") -> Grid:
