@@ -19,7 +19,7 @@ def root(test_data):
 
 @pytest.fixture(scope="module")
 def table(root):
-    return inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2)
+    return inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2).table
 
 
 def test_the_masks_have_the_papers_axial_slices(table):
