@@ -22,7 +22,8 @@ with job_log(snakemake.log[0]):
         params.test_share,
     )
     write_comparison(comparison, snakemake.output.data)
-    tables = make_tables(comparison, Scoring(**params.scoring))
-    tables["subgroups"] = subgroups(comparison, read_frame(inputs.inventory))
+    scoring = Scoring(**params.scoring)
+    tables = make_tables(comparison, scoring)
+    tables["subgroups"] = subgroups(comparison, read_frame(inputs.inventory), scoring)
     for name, table in tables.items():
         write_table(table, snakemake.output.get(name))

@@ -76,6 +76,8 @@ def test_captions_count_what_the_experiment_has():
     assert "2 test studies (averaged over 2 seeds)" in caption("rank_stability", experiment)
     assert "(12,345 times)" in caption("rank_stability", experiment)
     assert "among 2 test studies (seed 0)" in caption("example_slice", experiment)
+    scored = plan_experiment(config(evaluation={"surface_tolerance_mm": 2.5, "min_lesion_mm3": 20}))
+    assert all(words in caption("rank_agreement", scored) for words in ("tolerance of 2.5 mm", "at least 20 mm³"))
 
 
 def test_the_paper_is_spoken_of_only_beside_its_results(tmp_path):

@@ -35,7 +35,7 @@ def test_each_score_but_dice_is_in_one_table():
 
 def test_the_foot_states_tolerance_percentile_surface_smallest_lesion_policy_and_n():
     for table in (metric_means(complete(), SCORING), lesion_means(complete(), SCORING)):
-        assert "Means over 10 studies" in table.notes[0]
+        assert "Means over the 10 studies with lesion" in table.notes[0]
         assert any("the prediction none, each share is 0 and HD95 the diagonal" in note for note in table.notes)
     words = " ".join(metric_means(complete(), SCORING).notes)
     assert "95th percentile" in words and "within 2 mm" in words and "as in MetricsReloaded" in words
@@ -56,16 +56,16 @@ def test_studies_in_which_nothing_is_predicted_are_counted_by_model():
 
 def test_studies_without_lesion_have_columns_only_where_there_are_some():
     with_lesion = metric_means(comparison_of(false_positive_ml=math.nan, any_false_positive=math.nan), SCORING)
-    assert not any("lesion" in header for header in with_lesion.shown)
+    assert not any("positive" in header for header in with_lesion.shown)
     by_study, by_slice = score_frames()
     empty = by_study["study"].isin(["study_0001", "study_0002"])
     by_study["any_false_positive"] = by_study["false_positive_ml"] = math.nan
     by_study.loc[empty, "any_false_positive"] = (by_study.loc[empty, "study"] == "study_0001").astype(float)
     by_study.loc[empty, "false_positive_ml"] = 3.0
     table = metric_means(compare_models(by_study, by_slice, LABELS, resamples=100), SCORING)
-    assert table.shown["No lesion: any predicted ↓"].tolist() == ["0.50", "0.50"]
-    assert table.shown["No lesion: predicted (ml) ↓"].tolist() == ["3.00", "3.00"]
-    assert any("No lesion: 2 studies whose reference is empty" in note for note in table.notes)
+    assert table.shown["Any false positive ↓"].tolist() == ["0.50", "0.50"]
+    assert table.shown["False positive (ml) ↓"].tolist() == ["3.0", "3.0"]
+    assert any("predicted in 2 studies without lesion" in note for note in table.notes)
 
 
 def test_the_foot_counts_the_dropped_components_of_the_references_once():

@@ -182,14 +182,14 @@ METRICS = (
     ),
     Metric(
         "false_positive_ml",
-        "No lesion: predicted (ml)",
-        2,
+        "False positive (ml)",
+        1,
         "lower",
         lambda pair: pair.of_empty(pair.ml(pair.predicted)),
     ),
     Metric(
         "any_false_positive",
-        "No lesion: any predicted",
+        "Any false positive",
         2,
         "lower",
         lambda pair: pair.of_empty(float(pair.predicted > 0)),

@@ -21,12 +21,15 @@ RANKED = {
 def rankings(comparison: Comparison) -> pd.DataFrame:
     """Return the rank of each model (row) by its mean of each of RANKED (column), 1 the best; equal means share one.
 
-    A mean is over the studies in which all models have the score. A score that no study has for all is left out.
+    A mean is over the studies of the declared set in which all models have the score. A score that no study has for all
+    is left out.
     """
     better = {metric.name: metric.better for metric in METRICS}
     ranks = {}
     for name in RANKED:
-        common = comparison.scores[name].dropna() if name in comparison.scores else pd.DataFrame()
+        if name not in comparison.scores:
+            continue
+        common = comparison.scores[name].loc[comparison.dice.index].dropna()
         if len(common):
             ranks[name] = common.mean().round(12).rank(ascending=better[name] == "lower")
     return pd.DataFrame(ranks, index=list(comparison.labels))

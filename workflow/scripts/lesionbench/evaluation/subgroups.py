@@ -11,13 +11,13 @@ SUBGROUP_SCORES = ("dice", "surface_dice", "lesion_f1", "absolute_volume_differe
 
 
 def study_groups(comparison: Comparison, inventory: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
-    """Return the studies with lesion in each group, by the name of the group and by what it is formed.
+    """Return the studies of the declared set in each group, by the name of the group and by what it is formed.
 
     Thirds are of the reference's lesion volume, as equal in number as may be. Category and the distance between axial
     slices come from the inventory of the data set. Groups are in ascending order, and none is empty.
     """
-    volumes = comparison.scores["reference_ml"].bfill(axis="columns").iloc[:, 0]
-    volumes = volumes[volumes > 0].sort_values(kind="stable")
+    volumes = comparison.scores["reference_ml"].loc[comparison.dice.index].max(axis="columns")  # the same for each
+    volumes = volumes.sort_values(kind="stable")
     thirds = [third for third in np.array_split(volumes.index, 3) if len(third)]
     known = inventory.set_index("study").reindex(volumes.index)
     categories = known["category"].replace("", np.nan).fillna("unknown")

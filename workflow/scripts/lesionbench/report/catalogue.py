@@ -19,9 +19,9 @@ class Figure:
 
     name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
     (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
-    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, `{involvement}` for what
-    MosMedData's categories mean, and `{paper}` for a part of a sentence where there are reference results; needs: what
-    an experiment must have for it, None where it needs nothing.
+    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, the settings `{tolerance}` and
+    `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of a sentence where
+    there are reference results; needs: what an experiment must have for it, None where it needs nothing.
     """
 
     name: str
@@ -121,7 +121,10 @@ FIGURES: Mapping[str, Figure] = {
             "Comparison",
             "Does the order of {models} models change with the score? Above, Kendall's τ between the orders by mean "
             "over {studies}: 1 is the same order, −1 the reverse. Below, the ranks, 1 the best. Each mean is over the "
-            "studies in which every model has the score; τ is blank where all models are equal.",
+            "studies in which every model has the score; τ is blank where all models are equal. Surface Dice: at a "
+            "tolerance of {tolerance} mm; HD95: 95th percentile; surfaces are voxels; lesions have at least "
+            "{smallest} mm³ and are matched above an intersection over union of 0.1; where nothing is predicted, "
+            "shares are 0 and HD95 is the image's diagonal.",
             needs="several models",
         ),
         Figure(
@@ -203,5 +206,7 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         models=len(experiment.rows),
         resamples=f"{experiment.settings['evaluation']['resamples']:,}",
         involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",
+        tolerance=f"{experiment.scoring['surface_tolerance_mm']:g}",
+        smallest=f"{experiment.scoring['min_lesion_mm3']:g}",
         paper="; the paper does not state its own" if experiment.reference_results else "",
     )

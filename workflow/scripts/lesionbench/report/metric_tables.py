@@ -28,8 +28,8 @@ def metric_means(comparison: Comparison, scoring: Scoring) -> Table:
     )
     if without := _without_lesion(comparison):
         notes.append(
-            f"No lesion: {counted(without, 'study')} whose reference is empty, by the volume predicted there and the "
-            "share with any; overlap and surface are undefined in them."
+            f"False positive: the volume predicted in {counted(without, 'study')} without lesion, outside all other "
+            "columns; any false positive: the share of them in which anything is."
         )
     return _table("Further metrics", comparison, shown, notes)
 
