@@ -67,6 +67,8 @@ rule compare:
         reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
         scoring=experiment.scoring,
+        patients=experiment.patients,
+        test_share=experiment.test_share,
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:

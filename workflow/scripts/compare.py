@@ -16,6 +16,8 @@ with job_log(snakemake.log[0]):
         params.labels,
         params.reference,
         params.resamples,
+        params.patients,
+        params.test_share,
     )
     write_comparison(comparison, snakemake.output.data)
     for name, table in make_tables(comparison, Scoring(**params.scoring)).items():

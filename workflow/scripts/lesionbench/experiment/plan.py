@@ -91,6 +91,11 @@ class Experiment:
         return {study.name: study.patient or study.name for study in self.studies.values() if study.mask}
 
     @cached_property
+    def test_share(self) -> float:
+        """The test studies of a fold over those that train its networks, on average over folds."""
+        return sum(len(fold.test) / len(fold.train) for fold in self.folds.values()) / len(self.folds)
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """The models' names in tables and figures, in their order."""
         return {model: row.label for model, row in self.rows.items()}

@@ -71,6 +71,8 @@ def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes:
         if metric.name not in comparison.scores:
             continue
         scores = comparison.scores[metric.name]
+        if metric.name not in _WITHOUT_LESION:
+            scores = scores.loc[comparison.dice.index]
         means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
         data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
         header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
@@ -84,8 +86,9 @@ def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes:
 
 def _means_of(comparison: Comparison) -> Iterator[str]:
     yield (
-        f"Means over {counted(len(comparison.dice), 'study')}, seeds averaged first. In brackets: studies in which a "
-        "score is undefined and which its mean leaves out. Arrows: the direction that is better."
+        f"Means over the {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, seeds "
+        "averaged first. In brackets: studies in which a score is undefined, in any seed; its mean leaves them out. "
+        "Arrows: the direction that is better."
     )
 
 
