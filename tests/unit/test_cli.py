@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from safetensors.torch import save_file
 
 from lesionbench import __version__
 from lesionbench.cli import main
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.studies import Phantom
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
@@ -64,6 +67,76 @@ def test_the_module_is_the_command():
     version, wrong = run("--version"), run("segmented")
     assert (version.returncode, version.stdout) == (0, f"lesionbench {__version__}\n")
     assert wrong.returncode == 2 and wrong.stderr.startswith("usage: lesionbench") and "segment" in wrong.stderr
+
+
+@pytest.fixture
+def data(tmp_path):
+    """The folder of a small sound data set."""
+    write_phantom(tmp_path / "data", Phantom(studies=3, annotated=2, size=32, slices=(5, 6)))
+    return tmp_path / "data"
+
+
+def test_a_sound_data_set_is_checked_in_a_line(data, capsys):
+    assert main(["check", str(data), "--threads", "2"]) == 0
+    assert capsys.readouterr().out == f"{data}: 3 studies, 2 with a mask: 0 errors, 0 warnings.\n"
+
+
+def test_all_that_is_wrong_is_listed_and_the_status_tells_of_errors(data, capsys):
+    mask = data / "masks/study_0001_mask.nii.gz"
+    image = nib.load(mask)
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), mask)
+    assert main(["check", str(data)]) == 0
+    assert "1 warning\n" in capsys.readouterr().out
+    (data / "studies/CT-1/study_0002.nii.gz").write_bytes(b"no image")
+    assert main(["check", str(data)]) == 1
+    said = capsys.readouterr()
+    assert said.out.index("1 error\n") < said.out.index("study_0002") < said.out.index("study_0001")
+    assert "no lesion" in said.out and "1 error, 1 warning." in said.out and "Traceback" not in said.err
+
+
+def test_findings_as_json_are_the_same_ones(data, capsys):
+    (data / "studies/CT-1/study_0002.nii.gz").write_bytes(b"no image")
+    assert main(["check", str(data), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (finding,) = told.pop("findings")
+    assert told == {"version": 1, "root": str(data), "studies": 3, "annotated": 2, "errors": 1, "warnings": 0}
+    assert list(finding) == ["severity", "kind", "study", "file", "what", "remedy"]
+    assert (finding["kind"], finding["file"]) == ("file", "studies/CT-1/study_0002.nii.gz")
+
+
+def test_a_configuration_says_where_the_data_set_is_and_how_it_is_read(data, tmp_path, capsys):
+    mask = data / "masks/study_0001_mask.nii.gz"
+    image = nib.load(mask)
+    nib.save(nib.Nifti1Image(2 * np.asarray(image.dataobj), image.affine), mask)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"dataset: {{root: {data}, lesion_labels: [1, 2]}}\ncompare: [nothing]\n")
+    assert main(["check", str(data)]) == 1 and main(["check", str(config)]) == 0
+    assert capsys.readouterr().out.endswith("0 errors, 0 warnings.\n")
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], ["notes.txt"], [".", "--threads", "0"]])
+def test_what_cannot_be_checked_at_all_is_a_wrong_call(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("just words")
+    try:
+        status = main(["check", *arguments])
+    except SystemExit as stopped:
+        status = stopped.code
+    assert status == 2 and capsys.readouterr().err
+
+
+def test_a_folder_without_studies_is_an_error_with_what_to_do(tmp_path, capsys):
+    assert main(["check", str(tmp_path)]) == 1
+    assert "has neither studies nor masks" in capsys.readouterr().err
+    assert main(["check", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "layout"
+
+
+def test_a_registry_that_cannot_be_read_hides_nothing_else(data, capsys):
+    (data / "dataset_registry.csv").write_text("study_id,class\n1,CT-1\n")
+    (data / "studies/CT-1/study_0002.nii.gz").write_bytes(b"no image")
+    assert main(["check", str(data)]) == 1
+    assert "2 errors, 0 warnings" in capsys.readouterr().out
 
 
 def error_of(capsys, *arguments):

@@ -1,7 +1,11 @@
+import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from lesionbench.logs import collected_warnings
 
 SCRIPT = """
 from lesionbench.logs import job_log
@@ -39,3 +43,20 @@ def test_warnings_and_messages_reach_the_log(tmp_path):
     done, log = run(tmp_path, "import logging, warnings; warnings.warn('odd'); logging.getLogger('a').info('hello')")
     assert done.returncode == 0
     assert "odd" in log and "hello" in log
+
+
+def test_warnings_are_handed_to_the_thread_that_caused_them(caplog):
+    logger = logging.getLogger("lesionbench.data")
+
+    def warn(number):
+        logger.info("not a warning")
+        for _ in range(number):
+            logger.warning("study %s", number)
+        return take()
+
+    with collected_warnings() as take, ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(warn, range(9))) == [[f"study {number}"] * number for number in range(9)]
+        assert take() == []
+    assert not caplog.records
+    logger.warning("told again")
+    assert [record.message for record in caplog.records] == ["told again"]

@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from checkout import TINY, copy_checkout, merged
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.studies import Phantom
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.training.record import write_run
@@ -53,12 +55,13 @@ def commands():
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):
-    """A copy with the tiny experiment, a scan, and a finished training whose network finds nothing."""
+    """A copy with the tiny experiment, a data set, a scan, and a finished training whose network finds nothing."""
     copy = copy_checkout(repository, tmp_path_factory.mktemp("commands"))
     tiny = {**TINY, "pathvars": {}}
     config = copy.folder / "config.yaml"
     config.write_text(yaml.safe_dump(merged(yaml.safe_load(config.read_text()), tiny)))
     nib.save(nib.Nifti1Image(np.full((9, 11, 5), -800, np.int16), np.eye(4)), copy.folder / "scan.nii.gz")
+    write_phantom(copy.folder / "data/COVID19_1110", Phantom(studies=2, annotated=2, size=32, slices=(5, 6)))
     model = {"architecture": "classic-unet", "options": {"width": 4}}
     record = {
         "model": model,

@@ -1,8 +1,13 @@
 """What a user sees after a mistake: one message, no traceback of ours, nothing written."""
 
+import numpy as np
 import pytest
 
 from checkout import copy_checkout
+from lesionbench.data.nifti import write_volume
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.scans import read_ct
+from lesionbench.data.studies import Phantom
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +61,22 @@ def test_a_key_that_an_overlay_gives_twice_is_told_with_both_lines(checkout):
 def test_a_folder_of_results_with_an_unset_variable_is_refused(checkout):
     output = checkout.snakemake(config={"pathvars": {"results": "$NOT_SET_ANYWHERE/results"}}, check=False)
     assert "pathvars.results: $NOT_SET_ANYWHERE/results: the environment variable NOT_SET_ANYWHERE is not set" in output
+
+
+def test_errors_in_the_data_set_are_all_told_and_nothing_is_trained_on_them(checkout):
+    root = checkout.folder / "scans"
+    write_phantom(root, Phantom(studies=6, annotated=6, size=32, slices=(5, 6)))
+    for study in ("study_0002", "study_0005"):
+        path = root / "studies" / "CT-1" / f"{study}.nii.gz"
+        ct = read_ct(path)
+        write_volume(path, ct.data + np.int16(1024), ct.affine)
+    config = {"dataset": {"phantom": None, "root": "scans"}, "pathvars": {"results": "results/spoilt"}}
+    output = checkout.snakemake("--cores", "2", "--keep-going", config=config, check=False)
+    assert "2 errors in the data set" in output and "Traceback" not in output
+    assert all(
+        f"{study}: studies/CT-1/{study}.nii.gz: its values reach" in output for study in ("study_0002", "study_0005")
+    )
+    cut = {path.stem for path in (checkout.folder / "results" / "spoilt" / "slices").glob("*.npz")}
+    assert (
+        cut and not {"study_0002", "study_0005"} & cut and not list(checkout.folder.glob("results/spoilt/models/*/*"))
+    )

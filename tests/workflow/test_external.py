@@ -89,7 +89,8 @@ def test_a_study_of_any_name_is_cut_into_slices(checkout):
     study, scans = STUDIES[1], checkout.folder / "scans"
     for number, name in enumerate(STUDIES[:3]):
         write(scans / "masks" / f"{name}_mask.nii.gz", reference(number))
-        write(scans / "studies" / "CT-1" / f"{name}.nii.gz", reference(number).astype(np.int16))
+        ct = np.where(reference(number), -400, -1000) + np.arange(12)[:, None, None] * 100  # of air to soft tissue
+        write(scans / "studies" / "CT-1" / f"{name}.nii.gz", ct.astype(np.int16))
     config = {"dataset": {"root": "scans"}, "split": {"protocol": "holdout"}, "pathvars": {"results": "results/cut"}}
     checkout.snakemake(f"results/cut/slices/{study}.npz", config=merged(CONFIG, config))
     assert np.load(checkout.folder / "results" / "cut" / "slices" / f"{study}.npz")["mask"].sum() == reference(1).sum()

@@ -32,6 +32,9 @@ rule inventory:
         findings="<results>/dataset/findings.csv",
     log:
         "<logs>/inventory.log",
+    # First, because its errors stop the workflow. No rule waits for it: in a run that takes the inventory again,
+    # Snakemake would not look for changes in what follows from it, if that took it as `ancient`.
+    priority: 100
     conda:
         "../../envs/imaging.yaml"
     threads: 8
@@ -73,8 +76,6 @@ rule preprocess:
     input:
         ct=planned(experiment.ct),
         mask=planned(experiment.mask),
-        # A data set with errors stops before hours of work; a new inventory alone cuts no slices again.
-        checked=ancient("<results>/dataset/findings.csv"),
     output:
         "<results>/slices/{study}.npz",
     log:

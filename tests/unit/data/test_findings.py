@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lesionbench.data.findings import ERROR, WARNING, check_grid, check_mask, check_values
+from lesionbench.data.findings import ERROR, WARNING, check_grid, check_mask, check_values, refuse_study
 from lesionbench.data.phantom import synthesise
 from lesionbench.data.studies import Phantom
-from lesionbench.data.volume import Grid, to_slices
+from lesionbench.data.volume import Grid, Volume, to_slices
+from lesionbench.errors import UserError
 
 AFFINE = np.diag([-0.8, 0.8, 8.0, 1.0])
 
@@ -147,3 +148,16 @@ def test_one_slice_is_told():
 def test_a_spacing_in_another_unit_is_told(factor):
     affine = AFFINE * factor
     assert found(check_grid(Grid((512, 512, 41), affine))) == [(WARNING, "extent")]
+
+
+def test_a_study_with_errors_is_refused_and_one_with_warnings_is_not():
+    ct, lesion = synthesise("study", "CT-1", Phantom(size=64, slices=(12, 12)))
+    mask = Volume(lesion, ct.affine)
+    refuse_study("a", ct, mask)
+    refuse_study("a", ct, Volume(np.zeros_like(lesion), ct.affine))
+    with pytest.raises(UserError, match=r"^a: its values reach from .* too high for HU\. Apply"):
+        refuse_study("a", Volume(ct.data + np.int16(1024), ct.affine), mask)
+    beside = np.zeros_like(lesion)
+    beside[:30, :6] = 1
+    with pytest.raises(UserError, match=r"^a: 100% of the lesion lie in the air outside the body"):
+        refuse_study("a", ct, Volume(beside, ct.affine))

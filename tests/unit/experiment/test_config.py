@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.config import read_schema, resolve_config
+from lesionbench.experiment.config import dataset_settings, read_schema, resolve_config
 from lesionbench.experiment.plan import plan_experiment
 
 REPOSITORY = Path(__file__).parents[3]
@@ -212,6 +212,14 @@ def test_a_name_that_cannot_be_part_of_a_path_is_refused_with_what_can():
 def test_all_mistakes_are_told_at_once():
     with pytest.raises(UserError, match=r"(?s)evaluation\.threshold.*seeds"):
         resolve_config({"compare": ["a"], "seeds": [], "evaluation": {"threshold": 2}})
+
+
+def test_the_settings_of_a_data_set_do_not_depend_on_the_rest():
+    settings = dataset_settings({"dataset": {"root": "scans"}, "compare": [], "models": {"a": {}}, "seeds": "x"})
+    assert settings["dataset"]["root"] == "scans" and settings["dataset"]["phantom"] is None
+    assert settings["pathvars"] == dataset_settings({})["pathvars"]
+    with pytest.raises(UserError, match=r"dataset\.rot.*Did you mean root"):
+        dataset_settings({"dataset": {"rot": "scans"}})
 
 
 def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():

@@ -2,7 +2,7 @@ import pytest
 
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import read_schema
-from lesionbench.experiment.typed import check_config_files, expand_pathvars, expanded, read_as
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, expanded, read_as, read_config_file
 
 
 def read(config):
@@ -121,3 +121,26 @@ def test_one_key_in_two_sections_and_an_alias_are_no_double_keys(tmp_path):
     (tmp_path / "a.yaml").write_text("split: &same {seed: 1}\ndataset: {phantom: {seed: 1}, also: *same}\n")
     (tmp_path / "empty.yaml").write_text("# nothing yet\n")
     check_config_files([tmp_path / "a.yaml", tmp_path / "empty.yaml"])
+
+
+def test_one_file_of_a_configuration_is_read(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("dataset: {root: scans}\n")
+    assert read_config_file(path) == {"dataset": {"root": "scans"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"a: [", "cannot be read as YAML"),
+        (b"\x1f\x8b\xff", "cannot be read as YAML"),
+        (b"just words", "holds no keys"),
+        (b"", "holds no keys"),
+        (b"a: 1\na: 2\n", "given twice"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(tmp_path, text, said):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=f"config.yaml: .*{said}"):
+        read_config_file(path)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from lesionbench.data.volume import Grid, to_slices
+from lesionbench.data.volume import Grid, Volume, to_slices
+from lesionbench.errors import UserError
 
 ERROR, WARNING = "error", "warning"
 
@@ -65,6 +66,15 @@ class Check:
     kind: str
     what: str
     remedy: str
+
+
+def refuse_study(study: str, ct: Volume, mask: Volume) -> None:
+    """Raise UserError where a CT (HU) or the lesion mask on its grid has errors."""
+    values = [check for check in check_values(ct.data) if check.severity == ERROR]
+    axial = (to_slices(volume.data, ct.affine, "axial") for volume in (ct, mask))
+    errors = values or [check for check in check_mask(*axial) if check.severity == ERROR]
+    if errors:
+        raise UserError("\n".join(f"{study}: {error.what}. {error.remedy}." for error in errors))
 
 
 def check_values(hu: np.ndarray) -> Iterator[Check]:
