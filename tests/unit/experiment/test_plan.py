@@ -14,6 +14,12 @@ def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
     assert len(experiment.runs) == 8
 
 
+def test_the_test_share_is_of_the_studies_that_train():
+    experiment = plan_experiment(config(split={"protocol": "cross-validation", "folds": 2}))
+    shares = [len(fold.test) / len(fold.train) for fold in experiment.folds.values()]
+    assert len(shares) == 2 and min(shares) <= experiment.test_share <= max(shares)
+
+
 def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment = plan_experiment(config())

@@ -54,7 +54,7 @@ def _verdict(comparison: Comparison) -> tuple[str, ...]:
     lower = _some([comparison.labels[model] for model in beaten]) if beaten else ""
     if not rivals:
         verb = f"scores higher{most}" if few else "has a higher mean Dice"
-        sentences = [f"{name} {verb} than {lower}; the difference from each is beyond chance{scope}."]
+        sentences = [f"{name} {verb} than {lower}, beyond chance{scope}."]
     else:
         others = _some([f"{comparison.labels[model]} ({means[model]:.3f})" for model in rivals])
         sentences = [

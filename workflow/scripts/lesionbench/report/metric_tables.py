@@ -85,7 +85,7 @@ def _table(title: str, comparison: Comparison, metrics: Sequence[Metric], notes:
 
 def _means_of(comparison: Comparison) -> Iterator[str]:
     yield (
-        f"Means over the {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, seeds "
+        f"Means over {counted(comparison.sample.studies, 'study')} with lesion and a Dice of every model, seeds "
         "averaged first. In brackets: studies in which a score is undefined, in any seed; its mean leaves them out. "
         "Arrows: the direction that is better."
     )
