@@ -28,6 +28,8 @@ CHANGES = {
     "split.ratio": {"split": {"ratio": [1, 1, 3]}},
     "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
     "split.file": {"split": {"file": "split.csv"}},
+    "training.gradient_clipping": {"training": {"gradient_clipping": 12}},
+    "training.warmup_epochs": {"training": {"warmup_epochs": 1, "max_epochs": 2}},
     "training.device": {"training": {"device": "auto"}},
     "models.NAME.label": {"models": {"small": {"label": "Other"}}},
     "models.NAME.architecture": {"models": {"mobile": {"architecture": "FPN"}}},
@@ -35,6 +37,7 @@ CHANGES = {
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"patience": 6}}}},
+    "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
