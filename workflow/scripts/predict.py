@@ -19,7 +19,8 @@ with job_log(snakemake.log[0]):
     for path in snakemake.input.stacks:
         started = perf_counter()
         stack = load_stack(path)
-        volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
+        path = folder / f"{stack.study}.nii.gz"
+        volume = write_prediction(predictor, stack, snakemake.params.threshold, path, snakemake.params.mirroring)
         rows.append((stack.study, round(perf_counter() - started, 4)))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
     write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / SECONDS)

@@ -157,6 +157,10 @@ class Experiment:
         """Return where a model computes."""
         return self.trained[model].recipe.device
 
+    def mirroring(self, model: str) -> bool:
+        """Return whether a model predicts mirror images too."""
+        return self.trained[model].mirroring
+
     def training_code(self, model: str) -> str:
         """Return the digest of what a model's training executes."""
         return code_digest("train", self.trained[model].code)

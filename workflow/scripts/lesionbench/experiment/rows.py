@@ -51,6 +51,7 @@ class Trained(Row):
 
     entry: ModelEntry
     recipe: Recipe
+    mirroring: bool = False
     trained = True
 
     def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
@@ -98,4 +99,5 @@ def make_row(model: str, settings: Mapping[str, Any]) -> Row:
     label = settings.get("label", model)
     if "predictions" in settings:
         return Elsewhere(model, label, settings["predictions"])
-    return Trained(model, label, ModelEntry.of(settings), Recipe(**settings["training"]))
+    recipe, mirroring = Recipe(**settings["training"]), settings["evaluation"]["mirroring"]
+    return Trained(model, label, ModelEntry.of(settings), recipe, mirroring)

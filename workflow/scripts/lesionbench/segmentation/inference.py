@@ -1,11 +1,13 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
 from lesionbench.data.nifti import read_ct, write_mask
@@ -14,6 +16,7 @@ from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
+from lesionbench.training.batches import neighbours
 from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
@@ -36,7 +39,7 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
     Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
     """
     weights, record = read_run(Path(folder))
-    network = build_network(record.model)
+    network = build_network(record.model, channels=record.preprocessing.channels)
     try:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
@@ -48,32 +51,58 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
 
 
 @torch.inference_mode()
-def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> np.ndarray:
-    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`."""
+def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float, mirroring: bool = False) -> np.ndarray:
+    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`.
+
+    mirroring: take the mean probability of the slice and of its mirror images.
+    """
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
     height, width = stack.image.shape[1:]
     rows, columns = padded_size([(height, width)], predictor.network.stride)
     margins = (0, columns - width, 0, rows - height)
     amp = autocast(predictor.device, recipe.precision)
+    probability = mirrored_probability if mirroring else probability_of
+    image = torch.from_numpy(stack.image)
+    channels = neighbours([len(image)], preprocessing.neighbours)
     masks = []
     with explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."):
-        for part in torch.from_numpy(stack.image).split(recipe.batch_size):
-            hu = pad(part.to(predictor.device), margins, value=preprocessing.air)
+        for part in channels.split(recipe.batch_size):
+            hu = pad(image[part].to(predictor.device), margins, value=preprocessing.air)
             with amp:
-                logits = predictor.network.module(preprocessing.intensities(hu[:, None]))
-            masks.append(logits.float().sigmoid()[:, 0, :height, :width] >= threshold)
+                lesion = probability(predictor.network.module, preprocessing.intensities(hu))
+            masks.append(lesion[:, 0, :height, :width] >= threshold)
         return torch.cat(masks).byte().cpu().numpy()
 
 
-def write_prediction(predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path) -> float:
+def probability_of(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return the probability of lesion (batch, 1, height, width), float32, that a network gives to each pixel."""
+    return network(image).float().sigmoid()
+
+
+def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return the mean of the probabilities for an image and for it mirrored in rows, columns and both.
+
+    Source: nnU-Net (Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z) predicts so by default.
+    """
+    total = probability_of(network, image)
+    for axes in ((2,), (3,), (2, 3)):
+        total += probability_of(network, image.flip(axes)).flip(axes)
+    return total / 4
+
+
+def write_prediction(
+    predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path, mirroring: bool = False
+) -> float:
     """Predict a study, write its mask as NIfTI on the source's grid and return the lesion volume in ml."""
-    mask = from_slices(predict_stack(predictor, stack, threshold), stack.affine, stack.plane)
+    mask = from_slices(predict_stack(predictor, stack, threshold, mirroring), stack.affine, stack.plane)
     write_mask(path, mask, stack.affine)
     return int(mask.sum(dtype=np.int64)) * Grid(mask.shape, stack.affine).voxel_ml
 
 
-def segment(predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5) -> float:
+def segment(
+    predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5, mirroring: bool = False
+) -> float:
     """Segment the CT of a NIfTI file as `write_prediction` does a study's slices; return the lesion volume in ml."""
     name = Path(ct).name.partition(".")[0]
     stack = stack_slices(name, read_ct(ct), None, predictor.record.preprocessing)
-    return write_prediction(predictor, stack, threshold, mask)
+    return write_prediction(predictor, stack, threshold, mask, mirroring)
