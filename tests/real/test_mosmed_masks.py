@@ -3,7 +3,7 @@
 import pytest
 
 from lesionbench.data.inventory import class_counts, inventory, read_registry
-from lesionbench.data.studies import find_studies
+from lesionbench.data.studies import DataSet, find_studies
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def root(test_data):
 
 @pytest.fixture(scope="module")
 def table(root):
-    return inventory(find_studies(root), root, read_registry(root), threads=2)
+    return inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2)
 
 
 def test_the_masks_have_the_papers_axial_slices(table):

@@ -59,7 +59,7 @@ def training_log(checkout, name, model="small", run=RUN):
 
 def prepare(checkout, name, config=LONG):
     """Make the slices of an experiment of its own, without SLURM."""
-    slices = [f"results/{name}/slices/study_{number:04d}.npz" for number in range(1, 6)]
+    slices = [f"results/{name}/slices/fold-0/{subset}.csv" for subset in ("train", "validation", "test")]
     checkout.snakemake(*slices, f"results/{name}/splits/fold-0.csv", config=named(name, config))
 
 

@@ -38,6 +38,10 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        root=lambda wildcards: experiment.settings["dataset"]["root"],
+        studies=experiment.listing,
+        categories=experiment.categories,
+        reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
         "Taking the inventory of the data set"
@@ -78,6 +82,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
+        reading=planned(experiment.study_reading),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),
@@ -85,3 +90,22 @@ rule preprocess:
         "Cutting {wildcards.study} into slices"
     script:
         "../scripts/preprocess.py"
+
+
+rule gather:
+    input:
+        planned(stacks_of),
+    output:
+        "<results>/slices/fold-{fold}/{subset}.csv",
+    log:
+        "<logs>/gather/fold-{fold}/{subset}.log",
+    localrule: True
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        studies=planned(experiment.subset),
+        code=code_digest("gather"),
+    message:
+        "Listing the slices of fold {wildcards.fold}: {wildcards.subset}"
+    script:
+        "../scripts/gather.py"

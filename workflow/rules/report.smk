@@ -130,6 +130,7 @@ rule plot_predictions:
         label=lambda wildcards: experiment.labels[wildcards.model],
         studies=planned(experiment.shown_studies),
         shown=lambda wildcards: shown_studies,
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_predictions"),
     message:
         "Drawing predictions of {wildcards.model}"
@@ -157,6 +158,7 @@ rule plot_model_grid:
         studies=experiment.shown_studies(),
         shown=lambda wildcards: shown_studies,
         slices=lookup(within=settings, dpath="figures/slices"),
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_model_grid"),
     message:
         "Drawing predictions of all models"

@@ -15,10 +15,9 @@ rule pretrained_weights:
 
 rule train:
     input:
-        train=stacks_of("train"),
-        validation=stacks_of("validation"),
+        train="<results>/slices/fold-{fold}/train.csv",
+        validation="<results>/slices/fold-{fold}/validation.csv",
         encoder_weights=planned(experiment.encoder_weights),
-        split="<results>/splits/fold-{fold}.csv",
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         history="<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv",
@@ -36,7 +35,6 @@ rule train:
         model=planned(experiment.network),
         training=planned(experiment.recipe),
         preprocessing=lookup(within=settings, dpath="preprocessing"),
-        studies=planned(experiment.subsets),
         code=planned(experiment.training_code),
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

@@ -7,11 +7,13 @@ with job_log(snakemake.log[0]):
 
     from lesionbench.data.frames import write_frame
     from lesionbench.data.inventory import class_counts, inventory, read_registry
-    from lesionbench.data.studies import pair_studies
+    from lesionbench.data.reading import Reading
+    from lesionbench.data.studies import with_files
 
-    root = Path(snakemake.input.masks[0]).parents[1]
-    studies = pair_studies(snakemake.input.ct, snakemake.input.masks)
-    registry = read_registry(root, {study.name for study in studies})
-    table = inventory(studies, root, registry, snakemake.threads)
+    listed = snakemake.input.registry
+    root = Path(listed).parent if listed else Path(snakemake.params.root)
+    studies = with_files(snakemake.params.studies, snakemake.input.ct, snakemake.input.masks)
+    registry = read_registry(root, {study.name for study in studies}) if listed else None
+    table = inventory(studies, root, registry, snakemake.threads, Reading(**snakemake.params.reading))
     write_frame(table, snakemake.output.studies)
-    write_frame(class_counts(table, registry), snakemake.output.classes)
+    write_frame(class_counts(table, registry, snakemake.params.categories), snakemake.output.classes)

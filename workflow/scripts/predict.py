@@ -9,18 +9,19 @@ with job_log(snakemake.log[0]):
     import pandas as pd
 
     from lesionbench.data.frames import write_frame
+    from lesionbench.data.manifest import read_manifest
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
     from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
 
     folder = Path(snakemake.output[0])
-    predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
+    params = snakemake.params
+    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring)
     rows = []
-    for path in snakemake.input.stacks:
+    for path in read_manifest(snakemake.input.test).values():
         started = perf_counter()
         stack = load_stack(path)
-        path = folder / f"{stack.study}.nii.gz"
-        volume = write_prediction(predictor, stack, snakemake.params.threshold, path, snakemake.params.mirroring)
+        volume = write_prediction(predictor, stack, params.threshold, folder / f"{stack.study}.nii.gz")
         rows.append((stack.study, round(perf_counter() - started, 4)))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
     write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / SECONDS)

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from lesionbench.data.inventory import class_counts, inventory, read_registry
-from lesionbench.data.nifti import read_mask, write_mask
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.phantom import write_phantom
-from lesionbench.data.studies import Phantom, find_studies
+from lesionbench.data.scans import read_mask
+from lesionbench.data.studies import DataSet, Phantom, find_studies
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 
@@ -28,7 +29,7 @@ def registry_csv(root, *rows, header="study_id,category,study_file,mask_file", n
 
 
 def test_a_row_says_what_a_study_is(root):
-    table = inventory(find_studies(root), root, read_registry(root), threads=2).set_index("study")
+    table = inventory(find_studies(DataSet(root)), root, read_registry(root), threads=2).set_index("study")
     row = table.loc["study_0001"]
     mask = read_mask(root / row["mask"])
     assert row["category"] == "CT-1"
@@ -49,7 +50,7 @@ def test_slices_are_counted_by_plane_and_not_by_axis(tmp_path):
     mask[2, 3:5, 4] = 1
     affine = np.array([[0, 0, 2.0, 0], [3.0, 0, 0, 0], [0, -8.0, 0, 0], [0, 0, 0, 1]])
     write_mask(tmp_path / "masks" / "study_0001_mask.nii.gz", mask, affine)
-    (row,) = inventory(find_studies(tmp_path), tmp_path).to_dict("records")
+    (row,) = inventory(find_studies(DataSet(tmp_path)), tmp_path).to_dict("records")
     assert row["orientation"] == "AIR"
     assert (row["axial_slices"], row["coronal_slices"], row["sagittal_slices"]) == (7, 5, 9)
     assert (row["lesion_slices"], row["lesion_ml"]) == (2, pytest.approx(2 * 0.048))
@@ -65,7 +66,7 @@ def test_all_faulty_studies_are_named_at_once(root):
     write_mask(root / "masks/study_0002_mask.nii.gz", np.full(mask.data.shape, 3), mask.affine)
     (root / "studies/CT-1/study_0002.nii.gz").rename(root / "studies/CT-2/study_0002.nii.gz")
     with pytest.raises(UserError) as error:
-        inventory(find_studies(root), root, read_registry(root))
+        inventory(find_studies(DataSet(root)), root, read_registry(root))
     message = str(error.value)
     for part in (str(truncated), str(foreign), "study_0001: CT and mask", "CT-1/study_0002.nii.gz: the registry names"):
         assert part in message
@@ -74,24 +75,24 @@ def test_all_faulty_studies_are_named_at_once(root):
 
 
 def test_files_that_were_unpacked_or_renamed_are_those_of_the_registry(root):
-    before = inventory(find_studies(root), root, read_registry(root))
+    before = inventory(find_studies(DataSet(root)), root, read_registry(root))
     ct, mask = root / "studies/CT-1/study_0001.nii.gz", root / "masks/study_0002_mask.nii.gz"
     ct.with_suffix("").write_bytes(gzip.decompress(ct.read_bytes()))
     ct.unlink()
     mask.rename(root / "masks/study_0002_mask.NII.GZ")
-    after = inventory(find_studies(root), root, read_registry(root))
+    after = inventory(find_studies(DataSet(root)), root, read_registry(root))
     assert after.loc[0, "ct"] == "studies/CT-1/study_0001.nii" and after.loc[1, "mask"].endswith("mask.NII.GZ")
     changed = ["ct", "mask", "ct_sha256"]
     pd.testing.assert_frame_equal(after.drop(columns=changed), before.drop(columns=changed))
 
 
 def test_a_mask_whose_axes_run_the_other_way_is_counted_on_its_ct(root):
-    before = inventory(find_studies(root), root)
+    before = inventory(find_studies(DataSet(root)), root)
     image = nib.load(root / "masks/study_0001_mask.nii.gz")
     turned = image.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]]))
     assert turned.shape != image.shape
     write_mask(root / "masks/study_0001_mask.nii.gz", np.asarray(turned.dataobj), turned.affine)
-    after = inventory(find_studies(root), root)
+    after = inventory(find_studies(DataSet(root)), root)
     pd.testing.assert_frame_equal(after.drop(columns="mask_sha256"), before.drop(columns="mask_sha256"))
 
 
@@ -101,7 +102,7 @@ def test_a_ct_that_claims_more_than_it_holds_is_named(root):
     raw[42:48] = np.full(3, 32767, "<i2").tobytes()  # dim[1] to dim[3]
     ct.write_bytes(gzip.compress(raw))
     with pytest.raises(UserError, match=r"study_0003\.nii\.gz: its header claims 32767×32767×32767 voxels"):
-        inventory(find_studies(root), root)
+        inventory(find_studies(DataSet(root)), root)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -179,14 +180,14 @@ def test_a_registry_of_other_bytes_is_refused(tmp_path, suffix):
 def test_without_a_registry_the_folders_give_the_class(root):
     (root / "dataset_registry.csv").unlink()
     assert read_registry(root) is None
-    table = inventory(find_studies(root), root)
+    table = inventory(find_studies(DataSet(root)), root)
     assert list(table["category"]) == ["CT-1", "CT-1", "CT-0", "CT-2"]
 
 
 def test_classes_count_the_registry_and_what_it_leaves_out(root):
     registry_csv(root, "1,CT-1,,", "900,CT-1,,", "901,CT-4,/studies/CT-4/study_0901.nii.gz,")
     registry = read_registry(root)
-    counts = class_counts(inventory(find_studies(root), root, registry), registry)
+    counts = class_counts(inventory(find_studies(DataSet(root)), root, registry), registry)
     assert counts.values.tolist() == [
         ["CT-0", 1, 0, 254],
         ["CT-1", 3, 2, 684],
@@ -200,6 +201,6 @@ def test_masks_without_any_class_are_counted_as_unknown(root):
     (root / "dataset_registry.csv").unlink()
     for path in (root / "studies").glob("*/*"):
         path.unlink()
-    counts = class_counts(inventory(find_studies(root), root))
+    counts = class_counts(inventory(find_studies(DataSet(root)), root))
     assert counts.iloc[-1].tolist()[:3] == ["unknown", 2, 2]
     assert counts["studies"].sum() == 2

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lesionbench.data.reading import Reading
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network
@@ -54,6 +55,21 @@ def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
     assert volume == pytest.approx((ct.data >= 0).sum() * 2 * 1 * 8 / 1000) and volume > 0
 
 
+def test_a_mask_carries_what_the_scans_header_says(tmp_path):
+    ct, _ = make_study(5, (21, 34, 7))
+    image = nib.Nifti1Image(ct.data, ct.affine)
+    image.set_qform(AFFINE @ np.diag([1, 1, 0.75, 1]), "scanner")
+    nib.save(image, tmp_path / "ct.nii.gz")
+    arguments = Predictor(BRIGHT, RECORD, CPU), tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz"
+    with pytest.raises(UserError, match="--geometry"):
+        segment(*arguments)
+    voxels = (ct.data >= 0).sum()
+    assert segment(*arguments, reading=Reading(geometry="qform")) == pytest.approx(voxels * 2 * 1 * 6 / 1000)
+    mask = nib.load(tmp_path / "mask.nii.gz").header
+    assert (mask["sform_code"], mask["qform_code"]) == (2, 1)
+    assert mask.get_sform() == pytest.approx(AFFINE) and mask.get_qform() == pytest.approx(image.get_qform())
+
+
 def test_probability_at_the_threshold_is_lesion(tmp_path):
     stack = load_stack(write_stack(tmp_path, 1))
     stack.image[:] = 0
@@ -74,9 +90,10 @@ def test_mirrored_prediction_is_the_mean_over_mirror_images(tmp_path):
     stack = load_stack(write_stack(tmp_path, 1))
     corner = Predictor(Network(Corner(), stride=16), RECORD, CPU)
     assert predict_stack(corner, stack, 0.2).sum(axis=(1, 2)).tolist() == [1] * 9
-    mirrored = predict_stack(corner, stack, 0.25, mirroring=True)
+    mirroring = replace(corner, mirroring=True)
+    mirrored = predict_stack(mirroring, stack, 0.25)
     assert mirrored.sum(axis=(1, 2)).tolist() == [4] * 9 and mirrored[:, [0, 0, -1, -1], [0, -1, 0, -1]].all()
-    assert not predict_stack(corner, stack, 0.26, mirroring=True).any()
+    assert not predict_stack(mirroring, stack, 0.26).any()
 
 
 class Lighter(torch.nn.Module):

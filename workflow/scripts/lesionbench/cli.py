@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lesionbench import __version__
+from lesionbench.data.reading import Reading
 from lesionbench.data.studies import is_nifti
 from lesionbench.errors import UserError
 
@@ -49,9 +50,14 @@ def _segment(options: argparse.Namespace) -> None:
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
 
-    run = load_run(options.run, options.device)
-    volume = segment(run, options.scan, options.mask, options.threshold, options.mirror)
+    predictor = load_run(options.run, options.device, options.mirror)
+    volume = segment(predictor, options.scan, options.mask, options.threshold, _reading(options))
     print(f"{options.mask}: lesion of {volume:.1f} ml")
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    intensity = {"window": options.window} if options.window else "hu"
+    return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 
 
 def _threshold(text: str) -> float:
@@ -77,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"example:\n  {_SEGMENT_EXAMPLE}",
         formatter_class=raw,
     )
-    segment.add_argument("scan", type=Path, help="the CT: a NIfTI file (.nii.gz or .nii) in Hounsfield units")
+    segment.add_argument("scan", type=Path, help="the CT: NIfTI, NRRD, MetaImage, or a folder of DICOM slices")
     segment.add_argument("mask", type=Path, help="where to write the mask, on the grid of the scan (.nii.gz)")
     segment.add_argument(
         "--run",
@@ -92,5 +98,16 @@ def _parser() -> argparse.ArgumentParser:
         help="predict the slices and their mirror images, and take the mean (`evaluation.mirroring`)",
     )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
+    segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")
+    segment.add_argument(
+        "--geometry", choices=["sform", "qform"], help="what says where the voxels lie, where a NIfTI header says both"
+    )
+    segment.add_argument(
+        "--window",
+        type=float,
+        nargs=2,
+        metavar=("CENTRE", "WIDTH"),
+        help="of a scan in grey values from 0 to 255: the window in HU that they stand for",
+    )
     segment.set_defaults(command=_segment)
     return parser

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from lesionbench.data.frames import read_text
-from lesionbench.data.nifti import read_header, read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
 from lesionbench.data.volume import PLANES, match_grid, to_slices
 from lesionbench.errors import UserError
@@ -55,13 +57,17 @@ def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame
 
 
 def inventory(
-    studies: Sequence[Study], root: str | Path, registry: pd.DataFrame | None = None, threads: int = 1
+    studies: Sequence[Study],
+    root: str | Path,
+    registry: pd.DataFrame | None = None,
+    threads: int = 1,
+    reading: Reading = AS_IS,
 ) -> pd.DataFrame:
     """Return a row a study, from the header of its CT and all of its mask.
 
-    The columns are study, category, ct and mask (paths below `root`), shape, spacing_mm (both in the order of the
-    array's axes), orientation, the number of slices in each plane, lesion_slices (axial slices with lesion), lesion_ml,
-    ct_sha256 and mask_sha256. What is not there is missing (NA).
+    The columns are study, category, patient if one is known, ct and mask (paths below `root`), shape, spacing_mm (both
+    in the order of the array's axes), orientation, the number of slices in each plane, lesion_slices (axial slices with
+    lesion), lesion_ml, ct_sha256 and mask_sha256. What is not there is missing (NA).
 
     Raises UserError that lists what is wrong with all studies: files that the registry names and that are not there,
     classes that differ from it, files that cannot be read, and masks on another grid than their CT.
@@ -69,18 +75,22 @@ def inventory(
     root = Path(root)
     categories = {} if registry is None else dict(zip(registry["study"], registry["category"], strict=True))
     problems = [] if registry is None else _missing_files(registry, root)
-    describe = partial(_try_describing, root=root, categories=categories)
+    describe = partial(_try_describing, root=root, categories=categories, reading=reading)
     with ThreadPoolExecutor(threads) as pool:
         outcomes = list(tqdm(pool.map(describe, studies), total=len(studies), unit="study", disable=None))
     problems += [str(outcome) for outcome in outcomes if isinstance(outcome, UserError)]
     if problems:
         raise UserError(f"{root}: {len(problems)} of the data set's files cannot be used.\n" + "\n".join(problems))
     table = pd.DataFrame([outcome for outcome in outcomes if isinstance(outcome, dict)])
+    if table["patient"].isna().all():
+        table = table.drop(columns="patient")
     return table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"})
 
 
-def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return category, studies, annotated and paper_studies, a row a category.
+def class_counts(
+    studies: pd.DataFrame, registry: pd.DataFrame | None = None, categories: Sequence[str] = CATEGORIES
+) -> pd.DataFrame:
+    """Return category, studies and annotated, a row a category, and for MosMedData's categories paper_studies.
 
     `studies` is the inventory. What the registry lists counts as well, so that the classes are those of the whole data
     set where only a part of it is there. A last row "unknown" is there if a study has no category.
@@ -88,14 +98,15 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     listed = studies if registry is None else pd.concat([registry, studies])
     listed = listed.drop_duplicates("study").fillna({"category": "unknown"})
     annotated = studies.loc[studies["mask"].notna()].fillna({"category": "unknown"})
-    rows = [*CATEGORIES, "unknown"] if (listed["category"] == "unknown").any() else list(CATEGORIES)
+    rows = [*categories, "unknown"] if (listed["category"] == "unknown").any() else list(categories)
     counts = pd.DataFrame(
         {
             "studies": listed["category"].value_counts().reindex(rows, fill_value=0),
             "annotated": annotated["category"].value_counts().reindex(rows, fill_value=0),
-            "paper_studies": pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows),
         }
     )
+    if tuple(categories) == CATEGORIES:
+        counts["paper_studies"] = pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows)
     return counts.rename_axis("category").reset_index()
 
 
@@ -121,21 +132,24 @@ def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:
     ]
 
 
-def _try_describing(study: Study, root: Path, categories: dict[str, str]) -> dict[str, object] | UserError:
+def _try_describing(
+    study: Study, root: Path, categories: dict[str, str], reading: Reading
+) -> dict[str, object] | UserError:
     try:
-        return _describe(study, root, categories.get(study.name, study.category))
+        return _describe(study, root, categories.get(study.name, study.category), reading)
     except UserError as error:
         return error
 
 
-def _describe(study: Study, root: Path, category: str | None) -> dict[str, object]:
+def _describe(study: Study, root: Path, category: str | None, reading: Reading) -> dict[str, object]:
     if study.category not in (None, category):
         raise UserError(
             f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
             "Move it, or correct the registry."
         )
-    mask = read_mask(study.mask) if study.mask else None
-    grids = [read_header(study.ct)] if study.ct else []
+    reading = replace(reading, series=study.series or reading.series)
+    mask = read_mask(study.mask, reading) if study.mask else None
+    grids = [read_header(study.ct, reading)] if study.ct else []
     grids += [mask.grid] if mask else []
     grid = grids[0]
     mask = match_grid(study.name, grid, mask) if mask else None
@@ -143,8 +157,9 @@ def _describe(study: Study, root: Path, category: str | None) -> dict[str, objec
     return {
         "study": study.name,
         "category": category,
-        "ct": study.ct and study.ct.relative_to(root).as_posix(),
-        "mask": study.mask and study.mask.relative_to(root).as_posix(),
+        "patient": study.patient,
+        "ct": study.ct and _below(study.ct, root),
+        "mask": study.mask and _below(study.mask, root),
         "shape": "x".join(map(str, grid.shape)),
         "spacing_mm": "x".join(str(round(float(size), 4)) for size in grid.spacing),
         "orientation": grid.orientation,
@@ -154,3 +169,8 @@ def _describe(study: Study, root: Path, category: str | None) -> dict[str, objec
         "ct_sha256": study.ct and sha256(study.ct),
         "mask_sha256": study.mask and sha256(study.mask),
     }
+
+
+def _below(path: Path, root: Path) -> str:
+    """Return a path below `root`, or as it is where a table names a file elsewhere."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

@@ -17,7 +17,8 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from lesionbench.data.nifti import read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_mask
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import Volume, match_grid, to_slices
 from lesionbench.errors import UserError
@@ -129,9 +130,15 @@ METRICS = (
 
 
 def evaluate(
-    references: Mapping[str, str | Path], predictions: str | Path, plane: str, scoring: Scoring
+    references: Mapping[str, str | Path],
+    predictions: str | Path,
+    plane: str,
+    scoring: Scoring,
+    reading: Reading = AS_IS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compare the masks in a folder (`studies.find_prediction`) with the references, by the study's name.
+
+    `reading` says how the references are read.
 
     Returns the METRICS of each study, and index, voxels and Dice of each slice of `plane`, both led by column `study`.
     Raises one UserError that lists every prediction that is missing, unreadable or on another grid.
@@ -141,8 +148,8 @@ def evaluate(
     problems = []
     for study, path in references.items():
         try:
-            reference = read_mask(path)
-            prediction = _read_prediction(study, find_prediction(predictions, study))
+            reference = read_mask(path, reading)
+            prediction = _read_prediction(study, find_prediction(predictions, study), reading.predicted)
             prediction = match_grid(study, reference, prediction, names=("reference", "prediction"))
         except UserError as error:
             problems.append(str(error))
@@ -221,10 +228,10 @@ def _slice_scores(a: np.ndarray, b: np.ndarray, affine: np.ndarray, plane: str) 
     ]
 
 
-def _read_prediction(study: str, path: Path) -> Volume:
+def _read_prediction(study: str, path: Path, reading: Reading) -> Volume:
     if not path.is_file():
         raise UserError(f"{study}: its prediction {path} is missing. Predict it, or name the file as the study.")
-    return read_mask(path)
+    return read_mask(path, reading)
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lesionbench.data.nifti import read_ct, write_mask
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.preprocessing import padded_size
+from lesionbench.data.reading import AS_IS, Reading, scan_stem
+from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
@@ -26,14 +28,18 @@ SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 @dataclass(frozen=True)
 class Predictor:
-    """The network of a finished training on a device, and the record (run.json) that says how it was made."""
+    """The network of a finished training on a device, and the record (run.json) that says how it was made.
+
+    mirroring: whether it predicts mirror images too.
+    """
 
     network: Network
     record: Record
     device: torch.device
+    mirroring: bool = False
 
 
-def load_run(folder: str | Path, device: str = "auto") -> Predictor:
+def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.
 
     Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
@@ -47,21 +53,18 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
     target = choose_device(device)
     place(network.module, target).eval()
-    return Predictor(network, record, target)
+    return Predictor(network, record, target, mirroring)
 
 
 @torch.inference_mode()
-def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float, mirroring: bool = False) -> np.ndarray:
-    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`.
-
-    mirroring: take the mean probability of the slice and of its mirror images.
-    """
+def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> np.ndarray:
+    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`."""
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
     height, width = stack.image.shape[1:]
     rows, columns = padded_size([(height, width)], predictor.network.stride)
     margins = (0, columns - width, 0, rows - height)
     amp = autocast(predictor.device, recipe.precision)
-    probability = mirrored_probability if mirroring else probability_of
+    probability = mirrored_probability if predictor.mirroring else probability_of
     image = torch.from_numpy(stack.image)
     channels = neighbours([len(image)], preprocessing.neighbours)
     masks = []
@@ -90,19 +93,16 @@ def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> 
     return total / 4
 
 
-def write_prediction(
-    predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path, mirroring: bool = False
-) -> float:
+def write_prediction(predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path) -> float:
     """Predict a study, write its mask as NIfTI on the source's grid and return the lesion volume in ml."""
-    mask = from_slices(predict_stack(predictor, stack, threshold, mirroring), stack.affine, stack.plane)
-    write_mask(path, mask, stack.affine)
+    mask = from_slices(predict_stack(predictor, stack, threshold), stack.affine, stack.plane)
+    write_mask(path, mask, stack.affine, stack.forms)
     return int(mask.sum(dtype=np.int64)) * Grid(mask.shape, stack.affine).voxel_ml
 
 
 def segment(
-    predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5, mirroring: bool = False
+    predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5, reading: Reading = AS_IS
 ) -> float:
-    """Segment the CT of a NIfTI file as `write_prediction` does a study's slices; return the lesion volume in ml."""
-    name = Path(ct).name.partition(".")[0]
-    stack = stack_slices(name, read_ct(ct), None, predictor.record.preprocessing)
-    return write_prediction(predictor, stack, threshold, mask, mirroring)
+    """Segment a CT of any format as `write_prediction` does a study's slices; return the lesion volume in ml."""
+    stack = stack_slices(scan_stem(ct), read_ct(ct, reading), None, predictor.record.preprocessing)
+    return write_prediction(predictor, stack, threshold, mask)
