@@ -92,7 +92,7 @@ def another_value(path, rule, settings):
         "boolean": lambda: [not value],
         "string": lambda: [f"{value}-2"],
         "integer": lambda: [value + 1],
-        "number": lambda: [value * 2, value / 2],
+        "number": lambda: [value * 2, value / 2, 0.5],
     }
     listed = rule["enum"] if "enum" in rule else others[rule["type"]]()
     other = next(other for other in listed if other != value and Draft202012Validator(rule).is_valid(other))

@@ -25,7 +25,7 @@ def files(tmp_path):
     histories = []
     for model, history in histories_of(ODD).groupby("model"):
         histories.append(tmp_path / f"{model}.csv")
-        history.drop(columns=["model", "fold", "seed"]).to_csv(histories[-1], index=False)
+        history.drop(columns=["model", "fold", "seed", "best_epoch_by"]).to_csv(histories[-1], index=False)
     return {
         "classes": tmp_path / "classes.csv",
         "comparison": tmp_path / "comparison.json",
@@ -35,7 +35,12 @@ def files(tmp_path):
     }
 
 
-PARAMS = {"runs": [[model, 0, 0] for model in ODD], "labels": ODD, "shown": ["study_0001", "study_0002"]}
+PARAMS = {
+    "runs": [[model, 0, 0] for model in ODD],
+    "best_epoch_by": dict.fromkeys(ODD, "loss"),
+    "labels": ODD,
+    "shown": ["study_0001", "study_0002"],
+}
 
 
 def drawn(name, files):

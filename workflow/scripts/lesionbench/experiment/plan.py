@@ -106,6 +106,11 @@ class Experiment:
         return {model: row.label for model, row in self.trained.items()}
 
     @cached_property
+    def best_epoch_by(self) -> dict[str, str]:
+        """What the best epoch of each model that is trained here is judged by."""
+        return {model: row.recipe.best_epoch_by for model, row in self.trained.items()}
+
+    @cached_property
     def runs(self) -> list[Run]:
         """All runs, in the order of the tables."""
         return [run for row in self.rows.values() for run in row.runs(self.folds, self.settings["seeds"])]
