@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from lesionbench.training import augmentation
+from lesionbench.training import augmentation, distortion
 from lesionbench.training.augmentation import _inverse, augment
-from lesionbench.training.batches import batches, generator, load_slices
+from lesionbench.training.batches import Batch, batches, generator, load_slices
+from lesionbench.training.distortion import TRANSFORMS, add_noise
 from tiny import PREPROCESSING, by_study, write_stack
 
 
@@ -110,3 +112,17 @@ def test_all_channels_of_a_slice_change_alike(slices):
     threefold = augment(batch._replace(image=batch.image.expand(-1, 3, -1, -1)), slices, "light", generator(6)).image
     torch.testing.assert_close(threefold[:, 1:2], augment(batch, slices, "light", generator(6)).image)
     assert torch.equal(threefold[:, 0], threefold[:, 2])
+
+
+@STRENGTHS
+def test_no_value_on_the_device_is_waited_for(slices, strength, monkeypatch):
+    """On the device `meta` there are shapes and no values, so whatever asks for a value fails."""
+    with_values = [add_noise]  # draws with a generator on the device, which `meta` has not
+    certain = tuple((transform, 1) for transform, _ in TRANSFORMS if transform not in with_values)
+    monkeypatch.setattr(distortion, "TRANSFORMS", certain)
+    monkeypatch.setattr(augmentation, "STRONG_PROBABILITY", 1)
+    batch = Batch(*(tensor.to("meta") for tensor in first_batch(slices, [1, 2, 3])))
+    augmented = augment(batch, replace(slices, spacing=slices.spacing.to("meta")), strength, generator(0))
+    assert [tensor.shape for tensor in augmented] == [tensor.shape for tensor in batch]
+    with pytest.raises(RuntimeError):
+        augmented.image.sum().item()

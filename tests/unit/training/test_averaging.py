@@ -75,3 +75,11 @@ def test_it_does_not_change_with_the_network():
     assert not torch.equal(module.state_dict()["0.weight"], before)
     with pytest.raises(KeyError):
         average.resume({"steps": 1, "weights": {"other": before}})
+
+
+def test_no_value_on_the_device_is_waited_for():
+    """On the device `meta` there are no values, so whatever asks for one fails."""
+    module = network().to("meta")
+    average = WeightAverage(module, 0.9)
+    average.update(module)
+    assert average.steps == 1 and average.weights["0.weight"].device.type == "meta"
