@@ -255,6 +255,13 @@ def test_progress_is_a_line_an_epoch(stacks, tmp_path, caplog):
     assert len(lines) == 2 and lines[1].startswith("epoch 2/2: loss 0.") and "slices/s, patience left" in lines[1]
 
 
+def test_deep_supervision_of_a_network_without_further_outputs_is_told(stacks, undisturbed, tmp_path, caplog):
+    assert_same(run(stacks, tmp_path, deep_supervision=True), undisturbed)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "training.deep_supervision: this network leaves no logits in `auxiliary`. It trains as without."
+    ]
+
+
 def test_sigterm_ends_at_the_next_step_and_the_training_goes_on_from_the_last_epoch(
     stacks, undisturbed, tmp_path, monkeypatch
 ):

@@ -174,3 +174,5 @@ def report(learner: Learner, bar: "tqdm[Any]") -> None:
         "epoch %d/%d: loss %.4f, validation loss %.4f, validation Dice %.4f, %.1f slices/s, patience left %d",
         *(row["epoch"], learner.recipe.max_epochs, loss, row["validation_loss"], dice, speed, left),
     )
+    if learner.recipe.deep_supervision and not learner.auxiliary and row["epoch"] == 1:
+        logger.warning("training.deep_supervision: this network leaves no logits in `auxiliary`. It trains as without.")
