@@ -145,7 +145,7 @@ def test_the_four_models_give_the_same_bytes_as_without_slurm(checkout):
     for model in FOUR["compare"]:
         files = [(folder / "models" / model / RUN / "weights.safetensors").read_bytes() for folder in (alone, together)]
         assert files[0] == files[1], model
-    for table in ("comparison", "pairwise", "per_study", "metrics", "readings"):
+    for table in ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings"):
         assert (alone / f"tables/{table}.csv").read_bytes() == (together / f"tables/{table}.csv").read_bytes(), table
 
 

@@ -49,7 +49,7 @@ def test_resamples_redo_the_comparison(finished):
     assert "compare" in jobs and not {"evaluate", "predict", "train"} & set(jobs)
 
 
-@pytest.mark.parametrize("key", ["surface_tolerance_mm", "min_lesion_voxels"])
+@pytest.mark.parametrize("key", ["surface_tolerance_mm", "min_lesion_mm3"])
 def test_metric_settings_redo_evaluation(finished, key):
     jobs = finished.would_run(evaluation={key: 7})
     assert jobs["evaluate"] == 2 and "compare" in jobs and not {"predict", "train"} & set(jobs)

@@ -29,6 +29,7 @@ rule inventory:
     output:
         studies="<results>/dataset/studies.csv",
         classes="<results>/dataset/classes.csv",
+        findings="<results>/dataset/findings.csv",
     log:
         "<logs>/inventory.log",
     conda:
@@ -44,7 +45,7 @@ rule inventory:
         reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
-        "Taking the inventory of the data set"
+        "Checking the data set and taking its inventory"
     script:
         "../scripts/inventory.py"
 
@@ -72,6 +73,8 @@ rule preprocess:
     input:
         ct=planned(experiment.ct),
         mask=planned(experiment.mask),
+        # A data set with errors stops before hours of work; a new inventory alone cuts no slices again.
+        checked=ancient("<results>/dataset/findings.csv"),
     output:
         "<results>/slices/{study}.npz",
     log:

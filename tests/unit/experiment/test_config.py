@@ -214,6 +214,11 @@ def test_all_mistakes_are_told_at_once():
         resolve_config({"compare": ["a"], "seeds": [], "evaluation": {"threshold": 2}})
 
 
+def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
+    with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
+        resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
+
+
 def test_a_model_mirrors_as_the_experiment_does_unless_it_says_otherwise():
     other = {"architecture": "classic-unet", "evaluation": {"mirroring": False}}
     models = {"unet": {"architecture": "classic-unet"}, "other": other}

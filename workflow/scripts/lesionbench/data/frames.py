@@ -15,7 +15,7 @@ from lesionbench.files import atomic
 # The columns of words in all tables that are read back; every other column is numbers.
 TEXT = [
     "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
-    "subset", "model", "label",
+    "subset", "model", "label", "severity", "kind", "file", "what", "remedy",
 ]  # fmt: skip
 _UNREADABLE = (ValueError, KeyError, OSError, BadZipFile)
 

@@ -91,6 +91,11 @@ class Experiment:
         return {study.name: study.patient or study.name for study in self.studies.values() if study.mask}
 
     @cached_property
+    def test_share(self) -> float:
+        """The test studies of a fold over those that train its networks, on average over folds."""
+        return sum(len(fold.test) / len(fold.train) for fold in self.folds.values()) / len(self.folds)
+
+    @cached_property
     def labels(self) -> dict[str, str]:
         """The models' names in tables and figures, in their order."""
         return {model: row.label for model, row in self.rows.items()}
@@ -138,7 +143,7 @@ class Experiment:
     @cached_property
     def scoring(self) -> dict[str, Any]:
         """What the scores of a mask depend on; the threshold has already made the mask."""
-        return {key: self.settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
+        return {key: self.settings["evaluation"][key] for key in ("min_lesion_mm3", "surface_tolerance_mm")}
 
     @cached_property
     def used_settings(self) -> dict[str, Any]:
