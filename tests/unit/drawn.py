@@ -49,7 +49,8 @@ def histories_of(labels, seeds=1):
     """The history of a training of twelve epochs, whose fifth is the best, for each model and seed."""
     rows = [
         {"model": model, "fold": 0, "seed": seed, "epoch": epoch, "train_loss": 1 / epoch,
-         "validation_loss": abs(epoch - 5) / 10, "validation_dice": 1 - 1 / epoch}
+         "validation_loss": abs(epoch - 5) / 10, "validation_dice": 1 - 1 / epoch,
+         "best_epoch_by": "loss"}
         for model in labels for seed in range(seeds) for epoch in range(1, 13)
     ]  # fmt: skip
     return pd.DataFrame(rows)

@@ -15,6 +15,8 @@ from lesionbench.data.phantom import write_phantom
 from lesionbench.data.studies import Phantom
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
+from lesionbench.segmentation import inference
+from lesionbench.segmentation.inference import probability_of
 from lesionbench.training.record import write_run
 from oriented import make_affine
 from sliced import write_series
@@ -209,6 +211,16 @@ def test_a_higher_threshold_finds_nothing(run, scan, tmp_path, capsys):
     arguments = ["segment", str(scan), str(tmp_path / "mask.Nii"), "--run", str(run), "--device", "cpu"]
     assert main([*arguments, "--threshold", "0.6"]) == 0
     assert "lesion of 0.0 ml" in capsys.readouterr().out
+
+
+def test_mirror_images_are_predicted_where_it_is_asked_for(run, scan, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        inference, "mirrored_probability", lambda *arguments: asked.append(1) or probability_of(*arguments)
+    )
+    arguments = ["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]
+    assert main(arguments) == 0 and asked == []
+    assert main([*arguments, "--mirror"]) == 0 and asked != []
 
 
 def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, capsys):

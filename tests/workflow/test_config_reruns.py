@@ -33,6 +33,8 @@ CHANGES = {
     "split.ratio": {"split": {"ratio": [1, 1, 3]}},
     "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
     "split.file": {"split": {"file": "split.csv"}},
+    "training.gradient_clipping": {"training": {"gradient_clipping": 12}},
+    "training.warmup_epochs": {"training": {"warmup_epochs": 1, "max_epochs": 2}},
     "training.device": {"training": {"device": "auto"}},
     "models.NAME.label": {"models": {"small": {"label": "Other"}}},
     "models.NAME.architecture": {"models": {"mobile": {"architecture": "FPN"}}},
@@ -40,6 +42,7 @@ CHANGES = {
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"patience": 6}}}},
+    "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
@@ -89,7 +92,7 @@ def another_value(path, rule, settings):
         "boolean": lambda: [not value],
         "string": lambda: [f"{value}-2"],
         "integer": lambda: [value + 1],
-        "number": lambda: [value * 2, value / 2],
+        "number": lambda: [value * 2, value / 2, 0.5],
     }
     listed = rule["enum"] if "enum" in rule else others[rule["type"]]()
     other = next(other for other in listed if other != value and Draft202012Validator(rule).is_valid(other))

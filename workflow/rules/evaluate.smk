@@ -16,6 +16,7 @@ rule predict:
         runtime=60,
     params:
         threshold=lookup(within=settings, dpath="evaluation/threshold"),
+        mirroring=planned(experiment.mirroring),
         device=planned(experiment.device),
         code=code_digest("predict"),
     message:

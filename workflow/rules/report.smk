@@ -119,6 +119,9 @@ rule plot:
         reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
         caption=lambda wildcards: caption(wildcards.figure, experiment),
         runs=lambda wildcards: experiment.trainings if "histories" in FIGURES[wildcards.figure].reads else [],
+        best_epoch_by=lambda wildcards: (
+            experiment.best_epoch_by if "histories" in FIGURES[wildcards.figure].reads else {}
+        ),
         labels=lambda wildcards: experiment.trained_labels if "labels" in FIGURES[wildcards.figure].reads else {},
         shown=lambda wildcards: shown_studies if "stacks" in FIGURES[wildcards.figure].reads else [],
         code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),

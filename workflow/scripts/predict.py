@@ -15,12 +15,13 @@ with job_log(snakemake.log[0]):
     from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
 
     folder = Path(snakemake.output[0])
-    predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
+    params = snakemake.params
+    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring)
     rows = []
     for path in read_manifest(snakemake.input.test).values():
         started = perf_counter()
         stack = load_stack(path)
-        volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")
+        volume = write_prediction(predictor, stack, params.threshold, folder / f"{stack.study}.nii.gz")
         rows.append((stack.study, round(perf_counter() - started, 4)))
         logger.info("%s: lesion of %.1f ml", stack.study, volume)
     write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / SECONDS)

@@ -241,3 +241,31 @@ def test_an_empty_section_of_an_overlay_leaves_what_the_other_files_say(tmp_path
         "seeds": None,
         "reference_results": None,
     }
+
+
+def test_a_model_mirrors_as_the_experiment_does_unless_it_says_otherwise():
+    other = {"architecture": "classic-unet", "evaluation": {"mirroring": False}}
+    models = {"unet": {"architecture": "classic-unet"}, "other": other}
+    config = {"models": models, "compare": ["unet", "other"], "evaluation": {"mirroring": True}}
+    resolved = resolve_config(config)["models"]
+    assert (resolved["unet"]["evaluation"], resolved["other"]["evaluation"]) == (
+        {"mirroring": True},
+        {"mirroring": False},
+    )
+
+
+def test_a_warmup_that_outlasts_the_training_is_an_error():
+    model = {"architecture": "classic-unet", "training": {"max_epochs": 20}}
+    config = {"models": {"unet": model}, "compare": ["unet"], "training": {"warmup_epochs": 20, "max_epochs": 50}}
+    with pytest.raises(
+        UserError, match=r"models\.unet: training\.warmup_epochs is 20.*20 epochs(?s:.*)warmup_epochs: 2"
+    ):
+        resolve_config(config)
+
+
+@pytest.mark.parametrize("given", ["none", "light", "strong", "true", False])
+def test_augmentation_is_a_strength_or_a_boolean(given):
+    config = {"models": {"unet": {"architecture": "classic-unet"}}, "compare": ["unet"]}
+    assert resolve_config(config | {"training": {"augmentation": given}})
+    with pytest.raises(UserError, match=r"training\.augmentation"):
+        resolve_config(config | {"training": {"augmentation": "much"}})

@@ -64,7 +64,8 @@ def test_the_code_of_a_training_holds_its_own_loss():
 def test_settings_with_an_architecture_are_a_network_to_train():
     recipe = {"learning_rate": 0.01, "loss": "dice_ce"}
     settings = {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": None, "training": recipe}
-    assert make_row("net", settings) == Trained("net", "net", ENTRY, Recipe(**recipe))
+    row = make_row("net", settings | {"evaluation": {"mirroring": True}})
+    assert row == Trained("net", "net", ENTRY, Recipe(**recipe), mirroring=True)
 
 
 def test_settings_with_predictions_are_masks_from_elsewhere():

@@ -105,6 +105,26 @@ def test_a_grey_slice_has_the_features_of_its_colour_image(test_weights):
         torch.testing.assert_close(one, three, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [3, 5])
+def test_the_first_convolution_for_several_slices_is_that_of_smp(channels, tmp_path, monkeypatch):
+    path = save_encoder(tmp_path / "weights.safetensors", "mobilenet_v2")
+    monkeypatch.setattr(smp.encoders, "hf_hub_download", lambda *_, **__: path)
+    expected = get_encoder("mobilenet_v2", in_channels=channels, weights="imagenet").state_dict()
+    entry = ModelEntry("Unet", "mobilenet_v2")
+    network = build_network(entry, path, channels).module
+    for key, value in network.encoder.state_dict().items():
+        torch.testing.assert_close(value, expected[key], msg=key)
+    first = "features.0.0.weight"
+    if channels == 3:
+        assert torch.equal(network.encoder.state_dict()[first], load_file(path)[first])
+    assert network(torch.zeros(2, channels, 64, 64)).shape == (2, 1, 64, 64)
+
+
+def test_the_classic_unet_takes_several_slices():
+    network = build_network(ModelEntry(CLASSIC_UNET, options={"width": 2}), channels=3).module
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+
+
 def test_an_encoder_of_timm_loads_its_own_layout(tmp_path):
     path = save_encoder(tmp_path / "weights.safetensors", "tu-resnet10t")
     network = build({"architecture": "Unet", "encoder": "tu-resnet10t"}, path)

@@ -72,6 +72,7 @@ def test_captions_are_text_and_no_markup(experiment):
 def test_captions_count_what_the_experiment_has():
     experiment = plan_experiment(config(seeds=[0, 1], evaluation={"resamples": 12345}))
     assert "(n = 4)" in caption("learning_curves", experiment)
+    assert "the best epoch, of the lowest validation loss:" in caption("learning_curves", experiment)
     assert "each of 2 models" in caption("rank_stability", experiment)
     assert "2 test studies (averaged over 2 seeds)" in caption("rank_stability", experiment)
     assert "(12,345 times)" in caption("rank_stability", experiment)

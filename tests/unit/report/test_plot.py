@@ -25,7 +25,7 @@ def files(tmp_path):
     histories = []
     for model, history in histories_of(ODD).groupby("model"):
         histories.append(tmp_path / f"{model}.csv")
-        history.drop(columns=["model", "fold", "seed"]).to_csv(histories[-1], index=False)
+        history.drop(columns=["model", "fold", "seed", "best_epoch_by"]).to_csv(histories[-1], index=False)
     INVENTORY.to_csv(tmp_path / "studies.csv", index=False)
     return {
         "inventory": tmp_path / "studies.csv",
@@ -37,7 +37,12 @@ def files(tmp_path):
     }
 
 
-PARAMS = {"runs": [[model, 0, 0] for model in ODD], "labels": ODD, "shown": ["study_0001", "study_0002"]}
+PARAMS = {
+    "runs": [[model, 0, 0] for model in ODD],
+    "best_epoch_by": dict.fromkeys(ODD, "loss"),
+    "labels": ODD,
+    "shown": ["study_0001", "study_0002"],
+}
 
 
 def drawn(name, files):

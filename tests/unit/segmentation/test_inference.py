@@ -77,16 +77,74 @@ def test_probability_at_the_threshold_is_lesion(tmp_path):
     assert predict_stack(bright, stack, 0.5).all() and not predict_stack(bright, stack, 0.51).any()
 
 
+class Corner(torch.nn.Module):
+    """Stands for a network that is not symmetric: certain of lesion in the first row and column, of none elsewhere."""
+
+    def forward(self, image):
+        logits = torch.full_like(image[:, :1], -40)
+        logits[:, :, 0, 0] = 40
+        return logits
+
+
+def test_mirrored_prediction_is_the_mean_over_mirror_images(tmp_path):
+    stack = load_stack(write_stack(tmp_path, 1))
+    corner = Predictor(Network(Corner(), stride=16), RECORD, CPU)
+    assert predict_stack(corner, stack, 0.2).sum(axis=(1, 2)).tolist() == [1] * 9
+    mirroring = replace(corner, mirroring=True)
+    mirrored = predict_stack(mirroring, stack, 0.25)
+    assert mirrored.sum(axis=(1, 2)).tolist() == [4] * 9 and mirrored[:, [0, 0, -1, -1], [0, -1, 0, -1]].all()
+    assert not predict_stack(mirroring, stack, 0.26).any()
+
+
+class Lighter(torch.nn.Module):
+    """Stands for a network of three slices: calls lesion what is brighter in the next slice than in the one before."""
+
+    def forward(self, image):
+        return 1000 * (image[:, 2:] - image[:, :1]) - 1
+
+
+def test_neighbours_reach_the_network_across_parts_and_repeat_at_the_ends(tmp_path):
+    stack = load_stack(write_stack(tmp_path, 1))
+    stack.image[:] = np.arange(9)[:, None, None] ** 2
+    stack.image[6] = 0
+    record = replace(RECORD, preprocessing=replace(PREPROCESSING, neighbours=1))
+    mask = predict_stack(Predictor(Network(Lighter(), stride=16), record, CPU), stack, 0.5)
+    values = [0, 1, 4, 9, 16, 25, 0, 49, 64]
+    around = [0, *values, 64]
+    assert mask[:, 3, 3].tolist() == [int(around[slice + 2] > around[slice] + 0.5) for slice in range(9)]
+
+
+@pytest.mark.parametrize("changes", [{"ema_decay": 0.9}, {"neighbours": 1}])
+def test_a_run_with_an_average_or_with_neighbours_predicts_what_its_validation_saw(changes, run, tmp_path):
+    _, path = run
+    neighbours = changes.pop("neighbours", 0)
+    preprocessing = replace(PREPROCESSING, neighbours=neighbours)
+    study = by_study([path])
+    train(MODEL, replace(RECIPE, **changes), FoldData(study, study, preprocessing), tmp_path, threads=1)
+    predictor, stack = load_run(tmp_path, "cpu"), load_stack(path)
+    assert predictor.record.preprocessing.channels == 1 + 2 * neighbours
+    assert dice_of(predict_stack(predictor, stack, 0.5), stack) == pytest.approx(
+        best_validation_dice(tmp_path, predictor), abs=1e-3
+    )
+
+
+def dice_of(predicted, stack):
+    return 2 * (predicted & stack.mask).sum() / (predicted.sum() + stack.mask.sum())
+
+
+def best_validation_dice(folder, predictor):
+    rows = (folder / "history.csv").read_text().splitlines()
+    best = dict(zip(rows[0].split(","), rows[predictor.record.contents["best_epoch"]].split(","), strict=True))
+    return float(best["validation_dice"])
+
+
 def test_a_run_predicts_what_its_validation_saw(run, tmp_path):
     folder, path = run
     stack = load_stack(path)
     predictor = load_run(folder, "cpu")
     predicted = predict_stack(predictor, stack, 0.5)
     assert predicted.shape == stack.image.shape and predicted.dtype == np.uint8
-    dice = 2 * (predicted & stack.mask).sum() / (predicted.sum() + stack.mask.sum())
-    rows = (folder / "history.csv").read_text().splitlines()
-    best = dict(zip(rows[0].split(","), rows[predictor.record.contents["best_epoch"]].split(","), strict=True))
-    assert dice == pytest.approx(float(best["validation_dice"]), abs=1e-3)
+    assert dice_of(predicted, stack) == pytest.approx(best_validation_dice(folder, predictor), abs=1e-3)
 
     volume = write_prediction(predictor, stack, 0.5, tmp_path / "mask.nii.gz")
     assert volume == pytest.approx(predicted.sum() * 16 / 1000)

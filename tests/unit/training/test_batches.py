@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
-from lesionbench.training.batches import batches, generator, load_slices, split_order
+from lesionbench.training.batches import batches, draw_order, generator, load_slices, neighbours, split_order
 from tiny import PREPROCESSING, by_study, write_stack
 
 CPU = torch.device("cpu")
@@ -90,6 +90,51 @@ def test_each_slice_comes_once_and_none_alone(count, batch_size):
     sizes = [len(part) for part in parts]
     assert set(sizes[:-1]) <= {batch_size} and sizes[-1] <= batch_size + 1
     assert 1 not in sizes or batch_size == 1 or count == 1
+
+
+def test_neighbours_stay_in_their_study_and_repeat_at_its_ends():
+    assert neighbours([3, 1], 1).tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 3]]
+    assert neighbours([4], 2)[0].tolist() == [0, 0, 0, 1, 2]
+    assert neighbours([2, 3], 0).tolist() == [[0], [1], [2], [3], [4]]
+
+
+@pytest.mark.parametrize("limit", [EVERYTHING, 1])
+def test_neighbouring_slices_are_channels_resident_or_streamed(paths, limit):
+    slices = load(paths, limit, neighbours=1)
+    (batch,) = batches(slices, torch.tensor([0, 4, 5, 6]), 4)
+    expected = [[0, 0, 1], [3, 4, 4], [5, 5, 6], [5, 6, 7]]
+    assert torch.equal(batch.image, slices.images[torch.tensor(expected)].float() / 1000)
+    assert torch.equal(batch.target[:, 0], slices.masks[[0, 4, 5, 6]].float())
+
+
+def order_of(slices, share, batch_size=4, seed=0):
+    return draw_order(slices, batch_size, share, generator(seed, 1))
+
+
+def test_without_a_share_of_lesion_each_slice_comes_once(paths):
+    slices = load(paths)
+    assert torch.equal(order_of(slices, 0), torch.randperm(9, generator=generator(0, 1)))
+
+
+@given(st.sampled_from([0.1, 0.25, 0.33, 0.5, 0.7, 1.0]), st.integers(1, 10), st.integers(0, 99))
+def test_each_batch_has_its_share_of_lesion(paths, share, batch_size, seed):
+    slices = load(paths)
+    slices.masks[:] = 0
+    slices.masks[[2, 7], 5, 5] = 1
+    order = order_of(slices, share, batch_size, seed)
+    assert len(order) == 9 and torch.equal(order, order_of(slices, share, batch_size, seed))
+    lesion = torch.isin(order, torch.tensor([2, 7]))
+    for part in lesion.split(batch_size):
+        assert part.sum() >= min(len(part), share * batch_size - 1e-6)
+    # The two take turns.
+    if share == 1:
+        assert abs((order == 2).sum() - (order == 7).sum()) == 1
+
+
+def test_a_set_without_lesion_is_drawn_as_without_a_share(paths):
+    slices = load(paths)
+    slices.masks[:] = 0
+    assert torch.equal(order_of(slices, 0.5), order_of(slices, 0))
 
 
 def test_random_numbers_depend_on_the_key_alone():

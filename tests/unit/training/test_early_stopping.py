@@ -24,6 +24,14 @@ def test_patience_counts_epochs_since_the_best(losses, best, left):
     assert not losses or best_epoch(history) == best
 
 
+def test_the_best_epoch_by_dice_is_the_first_of_the_highest_and_undefined_is_worst():
+    dice = [math.nan, 0.2, 0.6, 0.6, math.nan]
+    history = [{"validation_loss": 0.5 - 0.1 * row, "validation_dice": value} for row, value in enumerate(dice)]
+    assert best_epoch(history, "dice") == 3 and best_epoch(history, "loss") == 5
+    assert patience_left(history, 4, "dice") == 2
+    assert best_epoch(history[:1], "dice") == 1
+
+
 def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
     paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
     slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)

@@ -29,6 +29,7 @@ def end_epoch(learner, loss):
     with torch.no_grad():
         for parameter in learner.network.module.parameters():
             parameter.fill_(len(learner.history) + 1)
+    learner.optimizer.step()  # without a gradient it changes nothing
     return learner.end_epoch({"validation_loss": loss})
 
 
@@ -106,3 +107,24 @@ def test_a_part_without_any_lesion_is_refused(data, tmp_path, part):
     with pytest.raises(UserError, match=rf"The masks of all {part}\w* studies are empty \(a, b\)"):
         learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", "b": tmp_path / "a.npz"}}))
     learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", **data.train}}))
+
+
+def test_the_average_is_judged_and_kept_where_there_is_one(data):
+    learner = learner_of(data, ema_decay=0.5)
+    learner.network.module.eval()
+    image = torch.ones(1, 1, 32, 32)
+    before = learner.judged(image)
+    torch.testing.assert_close(before, learner.forward(image))
+    state = end_epoch(learner, 0.5)  # the weights are all 1 now, and no step has been averaged
+    assert torch.equal(learner.judged(image), before) and not torch.equal(learner.forward(image), before)
+    assert same(learner.best_weights, learner.average.weights) and state["average"]["steps"] == 0
+    assert not same(learner.best_weights, state["weights"])
+
+
+def test_outputs_at_lower_resolutions_are_the_logits_that_a_network_leaves(data):
+    learner = learner_of(data)
+    assert learner.auxiliary == []
+    one, two = torch.zeros(1), torch.ones(1)
+    for left, found in (([one, two], [one, two]), ((two,), [two]), (one, [one]), ("none", [])):
+        learner.network.module.auxiliary = left
+        assert learner.auxiliary == found

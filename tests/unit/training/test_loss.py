@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from lesionbench.experiment.config import read_schema
-from lesionbench.training.loss import dice_ce_loss, dice_loss, find_loss
+from lesionbench.training.loss import deep_loss, dice_ce_loss, dice_loss, find_loss
 
 LOSSES = read_schema()["properties"]["training"]["properties"]["loss"]["enum"]
 
@@ -89,3 +89,22 @@ def test_sums_are_in_float32_under_bfloat16_autocast(loss):
         value = loss(logits, target)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, loss(logits.float(), target), rtol=1e-6, atol=0)
+
+
+def test_outputs_at_lower_resolutions_weigh_half_as_much_each():
+    logits, target = batch(3)
+    halves, quarters = torch.randn(3, 1, 2, 3), torch.randn(3, 1, 1, 2)
+    valid = torch.ones(3, 1, 5, 7, dtype=torch.bool)
+    valid[:, :, :, 5:] = False
+    value = deep_loss(dice_ce_loss, [logits, halves, quarters], target, valid)
+    # The nearest pixels: rows 1 and 3 of 5, columns 1, 3 and 5 of 7; row 2, columns 1 and 5.
+    smaller = [(logits, target, valid)]
+    for output, rows, columns in ((halves, [1, 3], [1, 3, 5]), (quarters, [2], [1, 5])):
+        smaller.append((output, target[:, :, rows][..., columns], valid[:, :, rows][..., columns]))
+    expected = sum(weight * dice_ce_loss(*part) for weight, part in zip((4 / 7, 2 / 7, 1 / 7), smaller, strict=True))
+    torch.testing.assert_close(value, expected)
+
+
+def test_a_single_output_has_the_loss_itself():
+    logits, target = batch(4)
+    assert torch.equal(deep_loss(dice_loss, [logits], target), dice_loss(logits, target))

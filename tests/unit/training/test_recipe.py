@@ -11,7 +11,7 @@ from lesionbench.training.recipe import Recipe
 
 def test_the_default_is_the_papers():
     recipe = Recipe()
-    assert (recipe.learning_rate, recipe.patience, recipe.augmentation) == (1e-4, 5, False)  # section 6.2
+    assert (recipe.learning_rate, recipe.patience, recipe.augmentation) == (1e-4, 5, "none")  # section 6.2
     assert find_loss(recipe.loss).__name__ == "dice_loss"  # section 5.2
 
 

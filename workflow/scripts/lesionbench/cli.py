@@ -61,7 +61,7 @@ def _segment(options: argparse.Namespace) -> None:
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
 
-    predictor = load_run(options.run, options.device)
+    predictor = load_run(options.run, options.device, options.mirror)
     volume = segment(predictor, options.scan, options.mask, options.threshold, _reading(options))
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
@@ -217,6 +217,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a training, such as results/models/unet/fold-0/seed-0",
     )
     segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
+    segment.add_argument(
+        "--mirror",
+        action="store_true",
+        help="predict the slices and their mirror images, and take the mean (`evaluation.mirroring`)",
+    )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")
     segment.add_argument(

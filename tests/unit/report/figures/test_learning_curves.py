@@ -17,6 +17,21 @@ def test_the_best_epoch_is_the_one_of_lowest_validation_loss():
     assert dots == [[], [[5, 0]], [[5, 0.8]]]
 
 
+def test_the_best_epoch_is_the_one_of_highest_dice_where_the_recipe_says_so():
+    histories = histories_of(LABELS)
+    second = histories["model"] == list(LABELS)[1]
+    histories.loc[second, "best_epoch_by"] = "dice"
+    histories.loc[second & (histories["epoch"] > 9), "validation_dice"] = [np.nan, 0.5, 0.5]
+    figure = learning_curves(histories, LABELS)
+    dots = [
+        [line.get_xydata()[0].tolist() for line in panel.lines if line.get_marker() == "o"] for panel in figure.axes
+    ]
+    assert dots[:2] == [[], []] and dots[2] == [[5, 0]] and dots[4] == [[5, 0.8]]
+    assert [point[0] for (point,) in dots[3::2]] == [9, 9]
+    written = " ".join(item.get_text() for item, _ in texts(figure))
+    assert "judges by the validation loss or validation Dice" in written
+
+
 def test_each_loss_has_a_panel_of_its_own_that_says_what_it_is():
     histories = histories_of(LABELS, seeds=2).assign(train_loss=7.0)
     figure = learning_curves(histories, LABELS)

@@ -19,15 +19,22 @@ class Preprocessing:
     """The section `preprocessing` of the configuration (paper, section 4.5).
 
     plane: axial, coronal or sagittal; hu_window: the HU that intensities are clipped to, two whole numbers in int16's
-    range; hu_scale: the HU that make an intensity of 1.
+    range; hu_scale: the HU that make an intensity of 1; neighbours: how many slices on either side of a slice a network
+    sees beside it, as channels.
     """
 
     plane: str = "coronal"
     hu_window: tuple[int, int] = (-1000, 1000)
     hu_scale: float = 1000
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hu_window", tuple(self.hu_window))  # a list where it comes from YAML or JSON
+
+    @property
+    def channels(self) -> int:
+        """How many slices a network sees at a time."""
+        return 1 + 2 * self.neighbours
 
     @property
     def air(self) -> int:

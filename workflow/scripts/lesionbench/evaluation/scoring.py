@@ -7,10 +7,12 @@ from dataclasses import dataclass
 class Scoring:
     """The section `evaluation` of the configuration; the schema says what each key means.
 
-    threshold: a probability; surface_tolerance_mm: in mm; min_lesion_mm3: in mm³; resamples: a count.
+    threshold: a probability; mirroring: predict mirror images too; surface_tolerance_mm: in mm; min_lesion_mm3: in mm³;
+    resamples: a count.
     """
 
     threshold: float = 0.5
+    mirroring: bool = False
     surface_tolerance_mm: float = 3
     min_lesion_mm3: float = 14
     resamples: int = 10000

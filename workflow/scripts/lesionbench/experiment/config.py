@@ -85,9 +85,13 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
         for name, external in resolved["external"].items()
     }
     _check_models(resolved)
-    for model in resolved["models"].values():
+    for name, model in resolved["models"].items():
         if "architecture" in model:
             model["training"] = {**resolved["training"], **model.get("training", {})}
+            _check_warmup(name, model["training"])
+            own = schema["$defs"]["model"]["properties"]["evaluation"]["properties"]
+            common = {key: resolved["evaluation"][key] for key in own}
+            model["evaluation"] = {**common, **model.get("evaluation", {})}
     return dict(_sorted(resolved))
 
 
@@ -138,6 +142,15 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         )
     if "architecture" in model:
         check_encoder(ModelEntry.of(model), f"models.{name}.")
+
+
+def _check_warmup(name: str, recipe: Mapping[str, Any]) -> None:
+    epochs, warmup = recipe["max_epochs"], recipe["warmup_epochs"]
+    if warmup >= epochs:
+        raise UserError(
+            f"models.{name}: training.warmup_epochs is {warmup}, and training ends after {epochs} epochs "
+            f"(training.max_epochs), before the warm-up does. Write, for example:\n  warmup_epochs: {epochs // 10}"
+        )
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:

@@ -113,6 +113,11 @@ class Experiment:
         return {model: row.label for model, row in self.trained.items()}
 
     @cached_property
+    def best_epoch_by(self) -> dict[str, str]:
+        """What the best epoch of each model that is trained here is judged by."""
+        return {model: row.recipe.best_epoch_by for model, row in self.trained.items()}
+
+    @cached_property
     def runs(self) -> list[Run]:
         """All runs, in the order of the tables."""
         return [run for row in self.rows.values() for run in row.runs(self.folds, self.settings["seeds"])]
@@ -212,6 +217,10 @@ class Experiment:
     def device(self, model: str) -> str:
         """Return where a model computes."""
         return self.trained[model].recipe.device
+
+    def mirroring(self, model: str) -> bool:
+        """Return whether a model predicts mirror images too."""
+        return self.trained[model].mirroring
 
     def training_code(self, model: str) -> str:
         """Return the digest of what a model's training executes."""

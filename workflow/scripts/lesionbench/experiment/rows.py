@@ -59,6 +59,7 @@ class Trained(Row):
 
     entry: ModelEntry
     recipe: Recipe
+    mirroring: bool = False
     trained = True
 
     def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
@@ -119,4 +120,5 @@ def make_row(model: str, settings: Mapping[str, Any]) -> Row:
     label = settings.get("label", model)
     if "predictions" in settings:
         return Elsewhere(model, label, settings["predictions"], settings.get("external_predictions", {}))
-    return Trained(model, label, ModelEntry.of(settings), Recipe(**settings["training"]))
+    recipe, mirroring = Recipe(**settings["training"]), settings["evaluation"]["mirroring"]
+    return Trained(model, label, ModelEntry.of(settings), recipe, mirroring)

@@ -9,10 +9,11 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders
-from torch import nn
+from torch import Tensor, nn
 
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
@@ -28,7 +29,7 @@ CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
 
 @dataclass(frozen=True)
 class Network:
-    """A module from intensities (batch, 1, height, width), float32 in about −1…1, to logits of the same shape.
+    """A module from intensities (batch, channels, height, width), float32 in about −1…1, to logits of one channel.
 
     stride: height and width must be multiples of this many pixels.
     """
@@ -42,18 +43,18 @@ class Network:
         return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
 
 
-def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Network:
+def build_network(entry: ModelEntry, weights: Path | str | None = None, channels: int = 1) -> Network:
     """Build the network of a model, on the CPU, initialised from PyTorch's global random generator.
 
-    weights: a safetensors file with weights of the encoder, for images of three channels or of one; None leaves them
-    random, whatever the entry says.
+    weights: a safetensors file with weights of the encoder, for images of three channels or of as many as there are;
+    None leaves them random, whatever the entry says. channels: slices that the network sees at a time.
 
     Raises UserError where the architecture, the encoder, an option or the file of weights is not right.
     """
     check_model(replace(entry, encoder_weights=str(weights) if weights else None), installed_names())
     arguments = {"encoder_name": entry.encoder, "encoder_weights": None} if entry.encoder else {}
     try:
-        module = ARCHITECTURES[entry.architecture](in_channels=1, classes=1, **arguments, **entry.options)
+        module = ARCHITECTURES[entry.architecture](in_channels=channels, classes=1, **arguments, **entry.options)
         if empty := next((name for name, weight in module.named_parameters() if not weight.numel()), None):
             raise ValueError(f"{empty} would hold no weights")
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -61,7 +62,7 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None) -> Netwo
         remedy = "Correct the model's `options`" if entry.options else "Choose another encoder or architecture"
         raise UserError(f"{entry.name}{given} cannot be built ({str(error).rstrip('.')}). {remedy}.") from error
     if weights:
-        _load_encoder(module.get_submodule("encoder"), str(entry.encoder), Path(weights))
+        _load_encoder(module.get_submodule("encoder"), str(entry.encoder), Path(weights), channels)
     return Network(module, _stride(entry))
 
 
@@ -99,11 +100,12 @@ def _options(constructor: type[nn.Module]) -> list[str]:
     ]
 
 
-def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
-    """Load weights for three channels into an encoder of one.
+def _load_encoder(encoder: nn.Module, name: str, path: Path, channels: int) -> None:
+    """Load weights for three channels into an encoder of one or more.
 
-    The weights of the first convolution are summed over its channels, as smp does: a grey slice then gives the same
-    features as the image whose three channels are that slice.
+    The first convolution's are adapted as smp does it. For one channel they are summed: a grey slice then gives the
+    same features as the image whose three channels are that slice. For more than three they come in turns, weakened so
+    that their sum stays: slices that are all alike give the same features too.
     """
     try:
         weights = load_file(path)
@@ -115,8 +117,8 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
     weights = {key: value for key, value in weights.items() if not key.startswith(CLASSIFIER)}
     expected = encoder.state_dict()
     for key in weights.keys() & expected.keys():
-        if expected[key].shape[1:2] == (1,) and weights[key].shape[1:2] == (3,):
-            weights[key] = weights[key].float().sum(1, keepdim=True)
+        if channels != 3 and expected[key].shape[1:2] == (channels,) and weights[key].shape[1:2] == (3,):
+            weights[key] = _for_channels(weights[key].float(), channels)
     try:
         encoder.load_state_dict(weights.copy())  # of a copy, because smp's encoders rename and drop keys in it
     except RuntimeError as error:
@@ -131,3 +133,10 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
             f"encoder_weights: {path} does not fit encoder {name}: {'; '.join(misfits)}. Give a file made for it by "
             "segmentation-models-pytorch, or null to train from scratch."
         ) from error
+
+
+def _for_channels(weights: Tensor, channels: int) -> Tensor:
+    """Return weights (out, 3, height, width) of a convolution for another number of channels."""
+    if channels == 1:
+        return weights.sum(1, keepdim=True)
+    return weights[:, torch.arange(channels) % 3] * (3 / channels)

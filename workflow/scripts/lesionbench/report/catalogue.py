@@ -72,8 +72,7 @@ FIGURES: Mapping[str, Figure] = {
             "a training (n = {trainings}). The two losses are different measures: the training loss is the "
             "configured one (dice, or dice_ce: Dice plus cross-entropy) over the pixels of a batch, averaged over"
             " batches; the validation loss is always 1 − soft Dice of a study's volume, averaged over studies. "
-            "Early stopping judges by the validation loss: the dot marks the epoch where it is lowest, whose "
-            "weights are kept.",
+            "The dot marks the best epoch, of {best_epoch}: early stopping judges by it, and its weights are kept.",
             needs="trainings",
         ),
         Figure(
@@ -192,6 +191,9 @@ def due_figures(experiment: Experiment) -> list[str]:
     return [figure.name for figure in FIGURES.values() if has[figure.needs]]
 
 
+_BEST_EPOCH = {"loss": "the lowest validation loss", "dice": "the highest validation Dice"}
+
+
 def external_figures(experiment: Experiment) -> list[str]:
     """Return the names of the figures that there are of each external set: those of a comparison alone."""
     return [name for name in due_figures(experiment) if FIGURES[name].reads == ("comparison",)]
@@ -203,6 +205,7 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         studies=studies or experiment.test_studies(),
         shown=experiment.shown_studies(),
         trainings=len(experiment.trainings),
+        best_epoch=" or of ".join(_BEST_EPOCH[by] for by in dict.fromkeys(experiment.best_epoch_by.values())),
         models=len(experiment.rows),
         resamples=f"{experiment.settings['evaluation']['resamples']:,}",
         involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",

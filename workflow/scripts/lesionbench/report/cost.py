@@ -36,7 +36,8 @@ def cost_table(
     rows = []
     for model, label in labels.items():
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
-        network = build_network(own[0].model)
+        channels = own[0].preprocessing.channels
+        network = build_network(own[0].model, channels=channels)
         height, width = padded_size([stack_shape(path)[1:] for path in stacks], network.stride)
         means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
         rows.append(
@@ -46,7 +47,7 @@ def cost_table(
                 "parameters": network.parameters,
                 "slice_height": height,
                 "slice_width": width,
-                "gmacs": gmacs(network, height, width),
+                "gmacs": gmacs(network, height, width, channels),
                 **means.to_dict(),
                 "seconds_per_study": seconds[model],
             }
@@ -55,14 +56,14 @@ def cost_table(
     return Table("Cost of the models", data, _show(data), _notes([record.contents for record in read]))
 
 
-def gmacs(network: Network, height: int, width: int) -> float:
+def gmacs(network: Network, height: int, width: int, channels: int = 1) -> float:
     """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
 
     Convolutions and matrix products are counted, as is usual; nothing is computed, so any size works.
     """
     module = network.module.eval().to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.empty(1, 1, height, width, device="meta"))
+        module(torch.empty(1, channels, height, width, device="meta"))
     return float(counter.get_total_flops() / 2e9)
 
 

@@ -15,7 +15,9 @@ READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "classes": lambda files, params: read_frame(files),
     "comparison": lambda files, params: read_comparison(files),
     "cost": lambda files, params: read_frame(files),
-    "histories": lambda files, params: collect_scores(files, params["runs"]),
+    "histories": lambda files, params: collect_scores(files, params["runs"]).assign(
+        best_epoch_by=lambda history: history["model"].map(params["best_epoch_by"])
+    ),
     "inventory": lambda files, params: read_frame(files),
     "labels": lambda files, params: params["labels"],
     "transfer": lambda files, params: read_frame(files),

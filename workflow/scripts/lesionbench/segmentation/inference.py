@@ -1,11 +1,13 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
 from lesionbench.data.nifti import write_mask
@@ -16,6 +18,7 @@ from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
+from lesionbench.training.batches import neighbours
 from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
@@ -25,20 +28,24 @@ SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 @dataclass(frozen=True)
 class Predictor:
-    """The network of a finished training on a device, and the record (run.json) that says how it was made."""
+    """The network of a finished training on a device, and the record (run.json) that says how it was made.
+
+    mirroring: whether it predicts mirror images too.
+    """
 
     network: Network
     record: Record
     device: torch.device
+    mirroring: bool = False
 
 
-def load_run(folder: str | Path, device: str = "auto") -> Predictor:
+def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.
 
     Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
     """
     weights, record = read_run(Path(folder))
-    network = build_network(record.model)
+    network = build_network(record.model, channels=record.preprocessing.channels)
     try:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
@@ -46,7 +53,7 @@ def load_run(folder: str | Path, device: str = "auto") -> Predictor:
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
     target = choose_device(device)
     place(network.module, target).eval()
-    return Predictor(network, record, target)
+    return Predictor(network, record, target, mirroring)
 
 
 @torch.inference_mode()
@@ -57,14 +64,33 @@ def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> 
     rows, columns = padded_size([(height, width)], predictor.network.stride)
     margins = (0, columns - width, 0, rows - height)
     amp = autocast(predictor.device, recipe.precision)
+    probability = mirrored_probability if predictor.mirroring else probability_of
+    image = torch.from_numpy(stack.image)
+    channels = neighbours([len(image)], preprocessing.neighbours)
     masks = []
     with explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."):
-        for part in torch.from_numpy(stack.image).split(recipe.batch_size):
-            hu = pad(part.to(predictor.device), margins, value=preprocessing.air)
+        for part in channels.split(recipe.batch_size):
+            hu = pad(image[part].to(predictor.device), margins, value=preprocessing.air)
             with amp:
-                logits = predictor.network.module(preprocessing.intensities(hu[:, None]))
-            masks.append(logits.float().sigmoid()[:, 0, :height, :width] >= threshold)
+                lesion = probability(predictor.network.module, preprocessing.intensities(hu))
+            masks.append(lesion[:, 0, :height, :width] >= threshold)
         return torch.cat(masks).byte().cpu().numpy()
+
+
+def probability_of(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return the probability of lesion (batch, 1, height, width), float32, that a network gives to each pixel."""
+    return network(image).float().sigmoid()
+
+
+def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Return the mean of the probabilities for an image and for it mirrored in rows, columns and both.
+
+    Source: nnU-Net (Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z) predicts so by default.
+    """
+    total = probability_of(network, image)
+    for axes in ((2,), (3,), (2, 3)):
+        total += probability_of(network, image.flip(axes)).flip(axes)
+    return total / 4
 
 
 def write_prediction(predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path) -> float:

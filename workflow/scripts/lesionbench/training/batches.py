@@ -5,9 +5,10 @@ float32 only as part of a batch, on the device. There are no worker processes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +24,9 @@ from lesionbench.errors import UserError
 class Batch(NamedTuple):
     """Slices as a model takes them.
 
-    indices: (batch,) positions in the `SliceSet`; image, target: float32 (batch, 1, height, width), image in units of
-    `hu_scale` HU; valid: bool (batch, 1, height, width), False in the padding, or None where nothing is padded.
+    indices: (batch,) positions in the `SliceSet`; image: float32 (batch, channels, height, width), in units of
+    `hu_scale` HU; target: float32 (batch, 1, height, width); valid: bool, same shape, False in the padding, or None
+    where nothing is padded.
     """
 
     indices: Tensor
@@ -38,12 +40,14 @@ class SliceSet:
     """Slices of several studies, padded with air at the bottom and on the right to one size.
 
     images: int16 HU (slices, height, width); masks: uint8, same shape; both on `device`, or in host memory where the
-    set is not `resident`. extents: rows and columns (slices, 2) before padding; spacing: mm per row and column
-    (slices, 2); study: (slices,) index into `studies`.
+    set is not `resident`. channels: (slices, channels) positions of the slices that a model sees of each, beside the
+    images; extents: rows and columns (slices, 2) before padding; spacing: mm per row and column (slices, 2);
+    study: (slices,) index into `studies`.
     """
 
     images: Tensor
     masks: Tensor
+    channels: Tensor
     extents: Tensor
     spacing: Tensor
     study: Tensor
@@ -59,6 +63,11 @@ class SliceSet:
     @property
     def nbytes(self) -> int:
         return self.images.nbytes + self.masks.nbytes
+
+    @cached_property
+    def lesion(self) -> Tensor:
+        """The positions (n,) of the slices with lesion, on the CPU."""
+        return self.masks.flatten(1).any(dim=1).nonzero()[:, 0].cpu()
 
 
 def load_slices(
@@ -91,6 +100,7 @@ def load_slices(
     return SliceSet(
         images=images,
         masks=masks,
+        channels=neighbours(counts, preprocessing.neighbours).to(storage),
         extents=extents.to(device),
         spacing=spacing.to(device),
         study=study_of_slice,
@@ -113,9 +123,37 @@ def _fill(study: str, path: str | Path, images: Tensor, masks: Tensor, spacing: 
     spacing[:] = torch.as_tensor(stack.spacing[1:])
 
 
+def neighbours(counts: Sequence[int], reach: int) -> Tensor:
+    """Return the positions (slices, 1 + 2 × reach) of each slice's neighbours and its own in the middle.
+
+    counts: the slices of each study. Beyond a study's first and last slice these repeat.
+    """
+    sizes = torch.tensor(counts)
+    last = sizes.cumsum(0).repeat_interleave(sizes)[:, None] - 1
+    first = last + 1 - sizes.repeat_interleave(sizes)[:, None]
+    return (torch.arange(len(last))[:, None] + torch.arange(-reach, reach + 1)).clamp(first, last)
+
+
 def generator(*key: int) -> torch.Generator:
     """Return a CPU generator seeded by a key such as (seed, epoch): no state to save, the same on every device."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+
+def draw_order(slices: SliceSet, batch_size: int, foreground_share: float, random: torch.Generator) -> Tensor:
+    """Return all slices in random order (n,), on the CPU; then at least a share of each batch is replaced by lesion.
+
+    The slices with lesion that replace others come in random order too, and all of them before one comes again. As in
+    nnU-Net, it is a fixed number of slices in each batch. Without any lesion nothing is replaced.
+    """
+    order = torch.randperm(len(slices), generator=random)
+    replaced = torch.arange(len(slices)) % batch_size < math.ceil(batch_size * foreground_share - 1e-9)
+    count = int(replaced.sum())
+    if not count or not len(slices.lesion):
+        return order
+    rounds = math.ceil(count / len(slices.lesion))
+    drawn = [slices.lesion[torch.randperm(len(slices.lesion), generator=random)] for _ in range(rounds)]
+    order[replaced] = torch.cat(drawn)[:count]
+    return order
 
 
 def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -134,7 +172,8 @@ def batches(slices: SliceSet, order: Tensor, batch_size: int) -> Iterator[Batch]
     """Yield the slices in `order` (n,), a CPU tensor, batch by batch, on the set's device."""
     if slices.resident:
         for index in split_order(order.to(slices.device), batch_size):
-            image, mask = slices.images.index_select(0, index), slices.masks.index_select(0, index)
+            image = slices.images.index_select(0, slices.channels.index_select(0, index).flatten())
+            mask = slices.masks.index_select(0, index)
             yield _batch(slices, index, image, mask)
         return
     # One thread is enough: it only copies memory, outside Python's lock, and stays two batches ahead.
@@ -151,18 +190,19 @@ def _fetch(slices: SliceSet, index: Tensor) -> tuple[Tensor, ...]:
     """Gather slices from host memory and send them to the device, on CUDA through pinned memory and without waiting."""
     pinned = slices.device.type == "cuda"
     gathered = [index.pin_memory() if pinned else index]
-    for source in (slices.images, slices.masks):
-        buffer = torch.empty((len(index), *source.shape[1:]), dtype=source.dtype, pin_memory=pinned)
-        gathered.append(torch.index_select(source, 0, index, out=buffer))
+    for source, wanted in ((slices.images, slices.channels[index].flatten()), (slices.masks, index)):
+        buffer = torch.empty((len(wanted), *source.shape[1:]), dtype=source.dtype, pin_memory=pinned)
+        gathered.append(torch.index_select(source, 0, wanted, out=buffer))
     return tuple(tensor.to(slices.device, non_blocking=pinned) for tensor in gathered)
 
 
 def _batch(slices: SliceSet, index: Tensor, image: Tensor, mask: Tensor) -> Batch:
     valid = None
+    height, width = image.shape[1:]
     if slices.padded:
-        height, width = image.shape[1:]
         rows, columns = slices.extents[index].unbind(1)
         inside_rows = torch.arange(height, device=slices.device) < rows[:, None]
         inside_columns = torch.arange(width, device=slices.device) < columns[:, None]
         valid = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-    return Batch(index, slices.preprocessing.intensities(image[:, None]), mask[:, None].float(), valid)
+    channels = image.view(len(index), -1, height, width)
+    return Batch(index, slices.preprocessing.intensities(channels), mask[:, None].float(), valid)

@@ -1,5 +1,6 @@
 """What early stopping judges by: how well a network does on whole studies of the validation part."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -12,14 +13,24 @@ from lesionbench.training.recipe import Recipe
 THRESHOLD = 0.5
 
 
-def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
-    """Return the epoch, from 1, with the lowest validation loss: the first of equals."""
-    return 1 + min(range(len(history)), key=lambda row: history[row]["validation_loss"])
+def best_epoch(history: Sequence[Mapping[str, float]], by: str = "loss") -> int:
+    """Return the epoch, from 1, with the lowest validation loss or the highest validation Dice: the first of equals.
+
+    A Dice that is not defined counts as worse than any other.
+    """
+
+    def cost(row: int) -> float:
+        if by == "loss":
+            return history[row]["validation_loss"]
+        dice = history[row]["validation_dice"]
+        return math.inf if math.isnan(dice) else -dice
+
+    return 1 + min(range(len(history)), key=cost)
 
 
-def patience_left(history: Sequence[Mapping[str, float]], patience: int) -> int:
-    """Return how many more epochs may pass without a lower validation loss."""
-    return patience - (len(history) - best_epoch(history)) if history else patience
+def patience_left(history: Sequence[Mapping[str, float]], patience: int, by: str = "loss") -> int:
+    """Return how many more epochs may pass without a better one."""
+    return patience - (len(history) - best_epoch(history, by)) if history else patience
 
 
 @torch.inference_mode()

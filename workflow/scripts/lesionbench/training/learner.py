@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
+from torch.optim.lr_scheduler import LRScheduler
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
+from lesionbench.training.averaging import WeightAverage
 from lesionbench.training.batches import SliceSet, load_slices
 from lesionbench.training.checkpoint import cpu_copy
 from lesionbench.training.device import place, uses_bfloat16
 from lesionbench.training.early_stopping import best_epoch, patience_left
+from lesionbench.training.optimizer import make_optimizer, make_schedule
 from lesionbench.training.recipe import Recipe
 from lesionbench.words import first_few
 
@@ -38,14 +42,17 @@ class FoldData:
 class Learner:
     """A network in training: what an epoch needs, and what it leaves.
 
-    forward: the network, compiled where the recipe says so; history: a row an epoch; best_weights: those after the
-    epoch with the lowest validation loss; resumed: how often the training went on after a kill.
+    forward: the network, compiled where the recipe says so; schedule: of the learning rate, by epochs; average: the
+    moving average of the weights, None where the recipe has none; history: a row an epoch; best_weights: those after
+    the best epoch; resumed: how often the training went on after a kill.
     """
 
     recipe: Recipe
     network: Network
     forward: Callable[[Tensor], Tensor]
     optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    average: WeightAverage | None
     slices: SliceSet
     validation: SliceSet
     seed: int
@@ -59,30 +66,56 @@ class Learner:
 
     @property
     def patience_left(self) -> int:
-        """How many more epochs may pass without a lower validation loss."""
-        return patience_left(self.history, self.recipe.patience)
+        """How many more epochs may pass without a better one."""
+        return patience_left(self.history, self.recipe.patience, self.recipe.best_epoch_by)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, whose weights are kept."""
+        return best_epoch(self.history, self.recipe.best_epoch_by)
+
+    @property
+    def auxiliary(self) -> list[Tensor]:
+        """The logits that the network's last forward pass left beside its result, the largest first."""
+        outputs = getattr(self.network.module, "auxiliary", ())
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [output for output in outputs if isinstance(output, Tensor)]
 
     @property
     def goes_on(self) -> bool:
         """Whether there is another epoch."""
         return len(self.history) < self.recipe.max_epochs and self.patience_left > 0
 
+    def judged(self, image: Tensor) -> Tensor:
+        """Return the logits of what is validated and kept: the average of the weights where there is one."""
+        if not self.average:
+            return self.forward(image)
+        logits: Tensor = functional_call(self.network.module, self.average.weights, (image,))
+        return logits
+
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned after an epoch."""
         self.network.module.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.average:
+            self.average.resume(state["average"])
         self.history, self.best_weights, self.resumed = state["history"], state["best_weights"], state["resumed"] + 1
 
     def end_epoch(self, row: dict[str, float]) -> dict[str, Any]:
         """Note an epoch, keep its weights if it is the best so far, and return the state to go on from."""
         self.history.append(row)
+        self.schedule.step()
         weights = cpu_copy(self.network.module.state_dict())
-        if best_epoch(self.history) == len(self.history):
-            self.best_weights = weights
+        average = self.average and {"steps": self.average.steps, "weights": cpu_copy(self.average.weights)}
+        if self.best_epoch == len(self.history):
+            self.best_weights = average["weights"] if average else weights
         return {
             "weights": weights,
+            "average": average,
             "best_weights": self.best_weights,
             "optimizer": cpu_copy(self.optimizer.state_dict()),
+            "schedule": cpu_copy(self.schedule.state_dict()),
             "history": self.history.copy(),
             "resumed": self.resumed,
         }
@@ -96,7 +129,7 @@ class Learner:
             "threads": torch.get_num_threads(),
             "resident": self.slices.resident,
             "epochs": len(self.history),
-            "best_epoch": best_epoch(self.history),
+            "best_epoch": self.best_epoch,
             "resumed": self.resumed,
         }
 
@@ -114,7 +147,7 @@ def prepare(
     Raises UserError where the training or the validation studies hold no lesion at all.
     """
     torch.manual_seed(seed)
-    network = build_network(model, encoder_weights)
+    network = build_network(model, encoder_weights, data.preprocessing.channels)
     module = place(network.module, device)
     limit = recipe.resident_limit_gb * 1e9
     slices = load_slices(data.train, network.stride, data.preprocessing, device, limit)
@@ -122,9 +155,18 @@ def prepare(
     _require_lesion(slices, "training", "learn")
     _require_lesion(validation, "validation", "judge the epochs by")
     torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
-    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=True)
-    forward = torch.compile(module) if recipe.compile else module
-    return Learner(recipe, network, forward, optimizer, slices, validation, seed)
+    optimizer = make_optimizer(module, recipe)
+    return Learner(
+        recipe=recipe,
+        network=network,
+        forward=torch.compile(module) if recipe.compile else module,
+        optimizer=optimizer,
+        schedule=make_schedule(optimizer, recipe),
+        average=WeightAverage(module, recipe.ema_decay) if recipe.ema_decay else None,
+        slices=slices,
+        validation=validation,
+        seed=seed,
+    )
 
 
 def _require_lesion(slices: SliceSet, part: str, purpose: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -18,12 +19,12 @@ from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.augmentation import augment
-from lesionbench.training.batches import batches, generator
+from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
 from lesionbench.training.device import autocast, describe, hold_device
 from lesionbench.training.early_stopping import validate
 from lesionbench.training.learner import FoldData, Learner, prepare
-from lesionbench.training.loss import find_loss
+from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_run
@@ -50,7 +51,8 @@ def train(
     """Train a network and write weights.safetensors, history.csv and run.json to `folder`.
 
     The default recipe is the paper's (chapter 5): Adam, Dice loss, a stop after `patience` epochs without a lower
-    validation loss; the best epoch's weights are kept. `code`, the digest of the code, goes into the record.
+    validation loss; the best epoch's weights are kept, or, with `ema_decay`, the moving average at its end. `code`, the
+    digest of the code, goes into the record.
 
     After each epoch the whole state is written to training-state.pt, and a training with the same arguments goes on
     from there. On the CPU, with a given number of `threads`, the same arguments give the same bytes of weights and the
@@ -101,7 +103,7 @@ def one_epoch(learner: Learner, bar: "tqdm[Any]", stop_if_asked: Callable[[], No
     bar.set_description(f"epoch {epoch}")
     train_loss = train_epoch(learner, epoch, bar, stop_if_asked)
     learner.network.module.eval()
-    validation_loss, validation_dice = validate(learner.forward, learner.validation, learner.recipe, stop_if_asked)
+    validation_loss, validation_dice = validate(learner.judged, learner.validation, learner.recipe, stop_if_asked)
     if not math.isfinite(validation_loss):
         raise UserError(f"Epoch {epoch}: the validation loss is not finite. {NOT_FINITE}")
     return learner.end_epoch(
@@ -123,20 +125,25 @@ def train_epoch(learner: Learner, epoch: int, bar: "tqdm[Any]", stop_if_asked: C
     """
     recipe, slices, seed = learner.recipe, learner.slices, learner.seed
     loss_function, amp = find_loss(recipe.loss), autocast(learner.device, recipe.precision)
-    order = torch.randperm(len(slices), generator=generator(seed, epoch))
+    order = draw_order(slices, recipe.batch_size, recipe.foreground_share, generator(seed, epoch))
     torch.manual_seed(generator(seed, epoch).initial_seed())
     learner.network.module.train()
     losses = []  # left on the device: the host does not wait for it until the epoch ends
     for step, batch in enumerate(batches(slices, order, recipe.batch_size), start=1):
         stop_if_asked()
-        if recipe.augmentation:
-            batch = augment(batch, slices, generator(seed, epoch, step))
+        if recipe.augmentation != "none":
+            batch = augment(batch, slices, recipe.augmentation, generator(seed, epoch, step))
         with amp:
             logits = learner.forward(batch.image)
-        loss = loss_function(logits, batch.target, batch.valid)
+        auxiliary = learner.auxiliary if recipe.deep_supervision else []
+        loss = deep_loss(loss_function, [logits, *auxiliary], batch.target, batch.valid)
         learner.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if recipe.gradient_clipping:
+            clip_grad_norm_(learner.network.module.parameters(), recipe.gradient_clipping)
         learner.optimizer.step()
+        if learner.average:
+            learner.average.update(learner.network.module)
         losses.append(loss.detach())
         bar.update(len(batch.indices))
     return finite_mean(torch.stack(losses).cpu(), epoch)
@@ -168,3 +175,5 @@ def report(learner: Learner, bar: "tqdm[Any]") -> None:
         "epoch %d/%d: loss %.4f, validation loss %.4f, validation Dice %.4f, %.1f slices/s, patience left %d",
         *(row["epoch"], learner.recipe.max_epochs, loss, row["validation_loss"], dice, speed, left),
     )
+    if learner.recipe.deep_supervision and not learner.auxiliary and row["epoch"] == 1:
+        logger.warning("training.deep_supervision: this network leaves no logits in `auxiliary`. It trains as without.")

@@ -17,16 +17,17 @@ _CURVES = {
     "validation_loss": (VERMILLION, "Validation loss", "1 − soft Dice, mean over studies"),
     "validation_dice": (GREEN, "Validation Dice", "mean over studies"),
 }
+_JUDGES = {"loss": "validation_loss", "dice": "validation_dice"}
 
 
 def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """Draw training loss, validation loss and validation Dice over epochs, a panel each for a model, a line a run.
 
-    `histories` has the columns model, fold, seed, epoch, train_loss, validation_loss and validation_dice. The losses
-    have separate panels, because they are not the same measure: the training loss is what the configuration names,
-    averaged over batches; the validation loss is always the soft Dice loss of a study, averaged over studies. The dot
-    marks each run's best epoch, the one with the lowest validation loss: early stopping judges by it, and its
-    weights are kept.
+    `histories` has the columns model, fold, seed, epoch, train_loss, validation_loss, validation_dice and
+    best_epoch_by, which is loss or dice. The losses have separate panels, because they are not the same measure: the
+    training loss is what the configuration names, averaged over batches; the validation loss is always the soft Dice
+    loss of a study, averaged over studies. The dot marks each run's best epoch, the one with the lowest validation loss
+    or the highest validation Dice: early stopping judges by it, and its weights are kept.
     """
     columns = min(4, len(labels))
     bands = -(-len(labels) // columns)
@@ -45,14 +46,23 @@ def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figur
     for axes, (_, name, _) in zip(panels[:, 0], cycle(_CURVES.values()), strict=False):
         axes.set_ylabel(name)
     handles = [Line2D([], [], color=colour, label=f"{name}: {text}") for colour, name, text in _CURVES.values()]
-    best = "Best epoch: early stopping judges by the validation loss"
+    measures = " or ".join(_CURVES[_JUDGES[by]][1] for by in histories["best_epoch_by"].drop_duplicates())
+    best = f"Best epoch: early stopping judges by the {measures.replace('V', 'v')}"
     handles.append(Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=best))
     figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 2 else 1)
     return figure
 
 
+def _best_epoch(run: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of a run's best epoch, the first of equals; a Dice that is not defined is no good one."""
+    by_dice = run["best_epoch_by"].iloc[0] == "dice"
+    cost = -run["validation_dice"].fillna(-1) if by_dice else run["validation_loss"]
+    best = cost.to_numpy().argmin()
+    return run.iloc[best : best + 1]
+
+
 def _draw_runs(stack: Iterable[Axes], history: pd.DataFrame) -> None:
-    best = history.loc[history.groupby(["fold", "seed"])["validation_loss"].idxmin()]
+    best = pd.concat([_best_epoch(run) for _, run in history.groupby(["fold", "seed"])])
     # A single epoch is no line.
     look: dict[str, Any] = {"linewidth": 1.2 if len(best) == 1 else 0.7, "clip_on": False}
     look["marker"] = "_" if history["epoch"].max() == 1 else ""
