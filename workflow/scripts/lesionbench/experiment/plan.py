@@ -50,6 +50,11 @@ class Experiment:
         return [str(study.ct) for study in self.studies.values() if study.ct]
 
     @cached_property
+    def annotated_scans(self) -> list[str]:
+        """The CT volumes of the studies with a lesion mask."""
+        return [str(study.ct) for study in self.studies.values() if study.ct and study.mask]
+
+    @cached_property
     def masks(self) -> list[str]:
         """All lesion masks."""
         return [str(study.mask) for study in self.studies.values() if study.mask]
@@ -148,6 +153,10 @@ class Experiment:
     def network(self, model: str) -> dict[str, Any]:
         """Return what a training builds."""
         return asdict(self.trained[model].entry)
+
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """Return what each network is tried with, by model, before anything is trained."""
+        return {model: row.trial for model, row in self.trained.items()}
 
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""

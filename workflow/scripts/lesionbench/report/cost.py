@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import stack_shape
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
@@ -37,7 +36,7 @@ def cost_table(
     for model, label in labels.items():
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
         network = build_network(own[0].model)
-        height, width = padded_size([stack_shape(path)[1:] for path in stacks], network.stride)
+        height, width = network.padded_size(stack_shape(path)[1:] for path in stacks)
         means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
         rows.append(
             {
