@@ -9,7 +9,8 @@ import pandas as pd
 
 from benchmarks.measure import Row, Setting, alternate, timed
 from benchmarks.recipe import SETTINGS, write_study
-from lesionbench.data.nifti import read_mask, write_mask
+from lesionbench.data.nifti import write_mask
+from lesionbench.data.scans import read_mask
 from lesionbench.evaluation.comparison import compare_models
 from lesionbench.evaluation.metrics import evaluate
 from lesionbench.evaluation.scoring import Scoring

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.studies import Phantom, Study, phantom_studies
 from lesionbench.experiment.config import resolve_config

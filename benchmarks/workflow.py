@@ -24,7 +24,7 @@ def dry_run(setting: Setting) -> Iterator[Row]:
 
     Every study is annotated, so every study is cut into slices and takes part in every training.
     """
-    small, large = setting.folder / "small", setting.folder / "large"
+    small, large, huge = (setting.folder / name for name in ("small", "large", "huge"))
     names = [f"model_{number:02d}" for number in range(20)]
     models = {name: {**SETTINGS["models"]["unet_resnet34"], "label": name} for name in names}
     cross_validation = {"split": {"protocol": "cross-validation", "folds": 5}, "seeds": [0, 1, 2]}
@@ -35,9 +35,10 @@ def dry_run(setting: Setting) -> Iterator[Row]:
             1110,
             {"models": models, "compare": sorted(models)} | cross_validation,
             "1,110 studies, 20 models × 5 folds × 3 seeds",
-            60,
+            15,
             max(1, setting.repetitions - 2),
         ),
+        (huge, 10_000, {}, "10,000 studies, 4 models", 60, 1),
     ]
     for folder, studies, overlay, size, bar, repetitions in scenes:
         finish_experiment(folder, studies, overlay)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lesionbench.data.nifti import read_ct, read_mask, write_mask
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.slices import stack_slices
 from lesionbench.data.volume import PLANES, from_slices, to_slices
 

@@ -59,7 +59,7 @@ def training_log(checkout, name, model="small", run=RUN):
 
 def prepare(checkout, name, config=LONG):
     """Make the slices of an experiment of its own, without SLURM."""
-    slices = [f"results/{name}/slices/study_{number:04d}.npz" for number in range(1, 6)]
+    slices = [f"results/{name}/slices/fold-0/{subset}.csv" for subset in ("train", "validation", "test")]
     checkout.snakemake(*slices, f"results/{name}/splits/fold-0.csv", config=named(name, config))
 
 
@@ -145,7 +145,7 @@ def test_the_four_models_give_the_same_bytes_as_without_slurm(checkout):
     for model in FOUR["compare"]:
         files = [(folder / "models" / model / RUN / "weights.safetensors").read_bytes() for folder in (alone, together)]
         assert files[0] == files[1], model
-    for table in ("comparison", "pairwise", "per_study", "metrics", "readings"):
+    for table in ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings"):
         assert (alone / f"tables/{table}.csv").read_bytes() == (together / f"tables/{table}.csv").read_bytes(), table
 
 

@@ -39,3 +39,8 @@ def simulate(studies, effects, rng):
     return pd.DataFrame(
         {name: base + effect + rng.normal(0, 0.03, studies) for name, effect in zip("abcd", effects, strict=False)}
     )
+
+
+def one_training(**scores):
+    """The Dice of models that were trained once, as statistics take them: (trainings, patients) of each."""
+    return {name: np.asarray(values)[None] for name, values in scores.items()}

@@ -13,7 +13,7 @@ import pytest
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.split import Split
-from lesionbench.data.studies import Phantom
+from lesionbench.data.studies import DataSet, Phantom
 from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.experiment.config import read_schema
@@ -128,3 +128,9 @@ def test_a_models_entry_has_the_keys_that_decide_its_network():
     assert entry.keys() == rules.keys() - {"label", "predictions", "training"}
     assert entry == {"architecture": "Unet", "encoder": None, "encoder_weights": None, "options": {}}
     assert not any("default" in rules[name] for name in entry)
+
+
+def test_the_data_set_has_the_keys_and_defaults_of_where_studies_lie():
+    rules = read_schema()["properties"]["dataset"]["properties"]
+    fields = {name: default for name, default in asdict(DataSet()).items() if name != "key"}
+    assert {name: rules[name]["default"] for name in fields} == fields

@@ -24,6 +24,11 @@ CHANGES = {
     "dataset.phantom": {"dataset": {"phantom": {"annotated": 4}}},
     "dataset.phantom.annotated": {"dataset": {"phantom": {"annotated": 4}}},
     "dataset.phantom.slices": {"dataset": {"phantom": {"slices": [6, 9]}}},
+    "dataset.lesion_labels": {"dataset": {"lesion_labels": [1, 2]}},
+    "dataset.intensity": {"dataset": {"intensity": {"window": [-500, 1500]}}},
+    "dataset.intensity.window": {"dataset": {"intensity": {"window": [-500, 1500]}}},
+    "dataset.geometry": {"dataset": {"geometry": "sform"}},
+    "dataset.series": {"dataset": {"series": "Lung*"}},
     "preprocessing.hu_window": {"preprocessing": {"hu_window": [-900, 900]}},
     "split.ratio": {"split": {"ratio": [1, 1, 3]}},
     "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
@@ -39,7 +44,9 @@ CHANGES = {
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
 # Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
-ABSENT = {"dataset.root", "pathvars.resources", "models.NAME.predictions"}
+ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
+    "pathvars.resources", "models.NAME.predictions",
+}  # fmt: skip
 RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
 
 

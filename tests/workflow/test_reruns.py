@@ -1,5 +1,6 @@
 """Every row of the table in docs/reruns.md, by a dry run after a finished run."""
 
+import csv
 import os
 import re
 import shutil
@@ -48,7 +49,7 @@ def test_resamples_redo_the_comparison(finished):
     assert "compare" in jobs and not {"evaluate", "predict", "train"} & set(jobs)
 
 
-@pytest.mark.parametrize("key", ["surface_tolerance_mm", "min_lesion_voxels"])
+@pytest.mark.parametrize("key", ["surface_tolerance_mm", "min_lesion_mm3"])
 def test_metric_settings_redo_evaluation(finished, key):
     jobs = finished.would_run(evaluation={key: 7})
     assert jobs["evaluate"] == 2 and "compare" in jobs and not {"predict", "train"} & set(jobs)
@@ -68,6 +69,13 @@ def test_a_new_model_trains_that_model_only(finished):
 def test_a_label_redoes_tables_and_figures(finished):
     jobs = finished.would_run(models={"small": {"label": "Other"}})
     assert "compare" in jobs and not {"train", "predict", "evaluate"} & set(jobs)
+
+
+@pytest.mark.parametrize("change", [{"series": "Lung*"}, {"lesion_labels": [1, 2]}])
+def test_how_files_are_read_redoes_what_opens_them(finished, change):
+    jobs = finished.would_run(dataset=change)
+    assert jobs["inventory"] == 1 and jobs["preprocess"] == 5 and jobs["train"] == jobs["evaluate"] == 2
+    assert not {"phantom", "split"} & set(jobs)
 
 
 def test_one_models_learning_rate_retrains_that_model_only(finished):
@@ -96,6 +104,22 @@ def test_preprocessing_redoes_everything_after_it(finished, change):
     jobs = finished.would_run(preprocessing=change)
     assert jobs["preprocess"] == 5 and jobs["train"] == jobs["evaluate"] == 2 and "compare" in jobs
     assert not {"phantom", "inventory", "split"} & set(jobs)
+
+
+@pytest.mark.parametrize(("subset", "retrained"), [("test", 0), ("validation", 2), ("train", 2)])
+def test_a_changed_mask_retrains_what_learns_or_stops_by_it(finished, subset, retrained):
+    with (finished.folder / "results/tiny/splits/fold-0.csv").open() as file:
+        study = next(row["study"] for row in csv.DictReader(file) if row["subset"] == subset)
+    mask = finished.folder / f"results/tiny/phantom/masks/{study}_mask.nii.gz"
+    before, times = mask.read_bytes(), mask.stat()
+    mask.write_bytes(before + b"\0")
+    try:
+        jobs = finished.would_run()
+    finally:
+        mask.write_bytes(before)
+        os.utime(mask, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert jobs["preprocess"] == jobs["gather"] == 1
+    assert jobs.get("train", 0) == retrained and jobs["evaluate"] == 2
 
 
 def test_reference_results_redo_the_comparison(finished):

@@ -65,7 +65,8 @@ def test_the_slice_table_counts_the_stacks(results):
 
 
 def test_all_tables_and_figures_are_there(results):
-    for name in ("comparison", "pairwise", "per_study", "metrics", "readings", "cost", "slices_by_subset"):
+    scores = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "readings")
+    for name in (*scores, "cost", "slices_by_subset"):
         for suffix in ("csv", "md", "tex", "html"):
             assert (results / "tables" / f"{name}.{suffix}").stat().st_size > 0
     figures = {

@@ -54,6 +54,7 @@ wildcard_constraints:
     encoder="[^/]+",
     figure="|".join(FIGURES),
     fold=r"\d+",
+    subset="train|validation|test",
     seed=r"\d+",
 
 
@@ -62,9 +63,9 @@ def growing(megabytes):
     return lambda wildcards, attempt: attempt * megabytes
 
 
-def stacks_of(subset):
-    """A function of wildcards: the slices of the studies in a subset of the job's fold."""
-    return lambda wildcards: collect("<results>/slices/{study}.npz", study=experiment.subsets(wildcards.fold)[subset])
+def stacks_of(fold, subset):
+    """The slices of the studies in a subset of a fold."""
+    return collect("<results>/slices/{study}.npz", study=experiment.subset(fold, subset))
 
 
 def left_over_jobs():

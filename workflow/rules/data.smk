@@ -29,6 +29,7 @@ rule inventory:
     output:
         studies="<results>/dataset/studies.csv",
         classes="<results>/dataset/classes.csv",
+        findings="<results>/dataset/findings.csv",
     log:
         "<logs>/inventory.log",
     conda:
@@ -38,9 +39,13 @@ rule inventory:
         mem_mb=growing(4000),
         runtime=60,
     params:
+        root=lambda wildcards: experiment.settings["dataset"]["root"],
+        studies=experiment.listing,
+        categories=experiment.categories,
+        reading=experiment.reading(),
         code=code_digest("inventory"),
     message:
-        "Taking the inventory of the data set"
+        "Checking the data set and taking its inventory"
     script:
         "../scripts/inventory.py"
 
@@ -68,6 +73,8 @@ rule preprocess:
     input:
         ct=planned(experiment.ct),
         mask=planned(experiment.mask),
+        # A data set with errors stops before hours of work; a new inventory alone cuts no slices again.
+        checked=ancient("<results>/dataset/findings.csv"),
     output:
         "<results>/slices/{study}.npz",
     log:
@@ -78,6 +85,7 @@ rule preprocess:
         mem_mb=growing(2000),
         runtime=10,
     params:
+        reading=planned(experiment.study_reading),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),
@@ -85,3 +93,22 @@ rule preprocess:
         "Cutting {wildcards.study} into slices"
     script:
         "../scripts/preprocess.py"
+
+
+rule gather:
+    input:
+        planned(stacks_of),
+    output:
+        "<results>/slices/fold-{fold}/{subset}.csv",
+    log:
+        "<logs>/gather/fold-{fold}/{subset}.log",
+    localrule: True
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        studies=planned(experiment.subset),
+        code=code_digest("gather"),
+    message:
+        "Listing the slices of fold {wildcards.fold}: {wildcards.subset}"
+    script:
+        "../scripts/gather.py"

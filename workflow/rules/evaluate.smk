@@ -2,7 +2,7 @@ rule predict:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        stacks=stacks_of("test"),
+        test="<results>/slices/fold-{fold}/test.csv",
     output:
         directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:
@@ -43,6 +43,7 @@ rule evaluate:
         studies=planned(experiment.tested),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         scoring=experiment.scoring,
+        reading=experiment.reading("lesion_labels", "geometry"),
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

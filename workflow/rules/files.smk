@@ -50,6 +50,7 @@ def targets():
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
+        rules.findings_table.output,
         rules.compare.output,
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],

@@ -21,6 +21,26 @@ rule slice_table:
         "../scripts/slice_table.py"
 
 
+rule findings_table:
+    input:
+        "<results>/dataset/findings.csv",
+    output:
+        table("findings", "Data"),
+    log:
+        "<logs>/findings_table.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
+    params:
+        code=code_digest("findings_table"),
+    message:
+        "Listing what the check of the data set found"
+    script:
+        "../scripts/findings_table.py"
+
+
 rule compare:
     input:
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
@@ -31,6 +51,8 @@ rule compare:
         pairwise=table("pairwise", "Comparison"),
         per_study=table("per_study", "Comparison"),
         metrics=table("metrics", "Comparison"),
+        volumes=table("volumes", "Comparison"),
+        lesions=table("lesions", "Comparison"),
         readings=table("readings", "Comparison"),
     log:
         "<logs>/compare.log",
@@ -44,6 +66,9 @@ rule compare:
         labels=experiment.labels,
         reference=experiment.reference_results,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
+        scoring=experiment.scoring,
+        patients=experiment.patients,
+        test_share=experiment.test_share,
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:
@@ -130,6 +155,7 @@ rule plot_predictions:
         label=lambda wildcards: experiment.labels[wildcards.model],
         studies=planned(experiment.shown_studies),
         shown=lambda wildcards: shown_studies,
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_predictions"),
     message:
         "Drawing predictions of {wildcards.model}"
@@ -157,6 +183,7 @@ rule plot_model_grid:
         studies=experiment.shown_studies(),
         shown=lambda wildcards: shown_studies,
         slices=lookup(within=settings, dpath="figures/slices"),
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_model_grid"),
     message:
         "Drawing predictions of all models"

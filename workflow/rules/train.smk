@@ -31,6 +31,7 @@ rule try_models:
     params:
         models=experiment.trials(),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
+        reading=experiment.reading(),
         code=code_digest("try_models"),
     message:
         "Trying the networks on slices of the sizes that they will get"
@@ -61,10 +62,9 @@ rule train:
     input:
         # Decides whether to train, and no byte of what is trained.
         check=ancient("<results>/checks/models/{model}.json"),
-        train=stacks_of("train"),
-        validation=stacks_of("validation"),
+        train="<results>/slices/fold-{fold}/train.csv",
+        validation="<results>/slices/fold-{fold}/validation.csv",
         encoder_weights=planned(experiment.encoder_weights),
-        split="<results>/splits/fold-{fold}.csv",
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         history="<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv",
@@ -82,7 +82,6 @@ rule train:
         model=planned(experiment.network),
         training=planned(experiment.recipe),
         preprocessing=lookup(within=settings, dpath="preprocessing"),
-        studies=planned(experiment.subsets),
         code=planned(experiment.training_code),
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

@@ -4,6 +4,7 @@ from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
     from lesionbench.data.frames import write_frame
+    from lesionbench.data.reading import Reading
     from lesionbench.evaluation.metrics import evaluate
     from lesionbench.evaluation.scoring import Scoring
 
@@ -12,6 +13,7 @@ with job_log(snakemake.log[0]):
         snakemake.input.predictions,
         snakemake.params.plane,
         Scoring(**snakemake.params.scoring),
+        Reading(**snakemake.params.reading),
     )
     write_frame(studies, snakemake.output.studies)
     write_frame(slices, snakemake.output.slices)

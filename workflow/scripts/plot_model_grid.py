@@ -6,6 +6,7 @@ with job_log(snakemake.log[0]):
     import pandas as pd
 
     from lesionbench.data.frames import read_frame
+    from lesionbench.data.reading import Reading
     from lesionbench.report.figures.ct_panels import model_grid, read_views
     from lesionbench.report.shown_slices import listed_slices, varied_slices
     from lesionbench.report.style import save_figure
@@ -15,7 +16,8 @@ with job_log(snakemake.log[0]):
     stacks = dict(zip(snakemake.params.shown, snakemake.input.stacks, strict=True))
     wanted = snakemake.params.slices
     picks = varied_slices(every) if wanted == "auto" else listed_slices(wanted, every)
-    views = read_views(picks, stacks, snakemake.input.predictions, scores)
+    reading = Reading(geometry=snakemake.params.geometry)
+    views = read_views(picks, stacks, snakemake.input.predictions, scores, reading)
     labels = list(snakemake.params.labels.values())
     half = (len(views) + 1) // 2
     save_figure(model_grid(views[:half], labels), snakemake.output.first)

@@ -4,6 +4,7 @@ from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
     from lesionbench.data.frames import read_frame
+    from lesionbench.data.reading import Reading
     from lesionbench.report.figures.ct_panels import prediction_strip
     from lesionbench.report.style import save_figure
 
@@ -12,5 +13,6 @@ with job_log(snakemake.log[0]):
         snakemake.input.predictions,
         read_frame(snakemake.input.slices),
         snakemake.params.label,
+        Reading(geometry=snakemake.params.geometry),
     )
     save_figure(figure, snakemake.output)

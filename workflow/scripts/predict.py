@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
     import pandas as pd
 
     from lesionbench.data.frames import write_frame
+    from lesionbench.data.manifest import read_manifest
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
     from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
@@ -16,7 +17,7 @@ with job_log(snakemake.log[0]):
     folder = Path(snakemake.output[0])
     predictor = load_run(Path(snakemake.input.weights).parent, snakemake.params.device)
     rows = []
-    for path in snakemake.input.stacks:
+    for path in read_manifest(snakemake.input.test).values():
         started = perf_counter()
         stack = load_stack(path)
         volume = write_prediction(predictor, stack, snakemake.params.threshold, folder / f"{stack.study}.nii.gz")

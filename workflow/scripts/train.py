@@ -9,6 +9,7 @@ with job_log(snakemake.log[0]):
 
     folder, params = Path(snakemake.output.weights).parent, snakemake.params
     with claim(folder):
+        from lesionbench.data.manifest import read_manifest
         from lesionbench.data.preprocessing import Preprocessing
         from lesionbench.models.entry import ModelEntry
         from lesionbench.training.learner import FoldData
@@ -19,8 +20,8 @@ with job_log(snakemake.log[0]):
             ModelEntry(**params.model),
             Recipe(**params.training),
             FoldData(
-                dict(zip(params.studies["train"], snakemake.input.train, strict=True)),
-                dict(zip(params.studies["validation"], snakemake.input.validation, strict=True)),
+                read_manifest(snakemake.input.train),
+                read_manifest(snakemake.input.validation),
                 Preprocessing(**params.preprocessing),
                 int(snakemake.wildcards.fold),
             ),

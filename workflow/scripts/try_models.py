@@ -3,6 +3,7 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
+    from lesionbench.data.reading import Reading
     from lesionbench.models.entry import ModelEntry
     from lesionbench.models.trial import Trial, slice_sizes, write_trials
 
@@ -10,4 +11,5 @@ with job_log(snakemake.log[0]):
         model: Trial(**(settings | {"entry": ModelEntry(**settings["entry"])}))
         for model, settings in snakemake.params.models.items()
     }
-    write_trials(trials, slice_sizes(snakemake.input.ct, snakemake.params.plane), snakemake.output[0])
+    sizes = slice_sizes(snakemake.input.ct, snakemake.params.plane, Reading(**snakemake.params.reading))
+    write_trials(trials, sizes, snakemake.output[0])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lesionbench.data.inventory import read_registry
-from lesionbench.data.nifti import read_ct, read_mask
 from lesionbench.data.phantom import synthesise, write_phantom
-from lesionbench.data.studies import Phantom, find_studies, phantom_studies
+from lesionbench.data.scans import read_ct, read_mask
+from lesionbench.data.studies import DataSet, Phantom, find_studies, phantom_studies
 from lesionbench.data.volume import to_slices
 
 PHANTOM = Phantom(studies=14, annotated=10, size=64, slices=[16, 22], seed=0)
@@ -83,7 +83,7 @@ def test_a_data_set_is_written_as_it_is_announced(tmp_path):
     phantom = replace(PHANTOM, studies=4, annotated=3, size=32, slices=[4, 6])
     write_phantom(tmp_path, phantom)
     studies = phantom_studies(tmp_path, phantom)
-    assert find_studies(tmp_path) == studies
+    assert find_studies(DataSet(tmp_path)) == studies
     ct, mask = synthesise("study_0002", "CT-1", phantom)
     np.testing.assert_array_equal(read_ct(studies[1].ct).data, ct.data)
     np.testing.assert_array_equal(read_mask(studies[1].mask).data, mask)

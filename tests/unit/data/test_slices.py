@@ -7,7 +7,7 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import load_stack, save_stack, stack_shape, stack_slices
-from lesionbench.data.volume import PLANES, Volume, from_slices
+from lesionbench.data.volume import PLANES, Forms, Volume, from_slices
 from lesionbench.errors import UserError
 
 AFFINE = np.array([[-0.8, 0, 0, 120], [0, 0.7, 0, -130], [0, 0, 8, -400], [0, 0, 0, 1.0]])
@@ -57,6 +57,16 @@ def test_what_is_saved_is_loaded(tmp_path, mask):
         before, after = getattr(stack, field.name), getattr(loaded, field.name)
         assert type(before) is type(after) and np.array_equal(before, after)
     assert stack_shape(tmp_path / "study_0255.npz") == stack.image.shape
+
+
+def test_what_the_scans_header_says_goes_with_its_slices(tmp_path):
+    forms = Forms(AFFINE, AFFINE + np.eye(4), (2, 1))
+    save_stack(
+        stack_slices("study_0255", dataclasses.replace(CT, forms=forms), None, Preprocessing()), tmp_path / "s.npz"
+    )
+    loaded = load_stack(tmp_path / "s.npz").forms
+    assert loaded.codes == (2, 1)
+    assert (loaded.sform == forms.sform).all() and (loaded.qform == forms.qform).all()
 
 
 def test_the_file_is_stored_and_the_same_every_time(tmp_path):

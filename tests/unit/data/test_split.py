@@ -8,12 +8,20 @@ from hypothesis import strategies as st
 from lesionbench.data.split import SUBSETS, Split, make_folds, read_split_file, write_fold
 from lesionbench.errors import UserError
 
-STUDIES = [f"study_{number:04d}" for number in range(255, 305)]
+NAMES = [f"study_{number:04d}" for number in range(255, 305)]
 HOLDOUT = Split()
 CROSS = replace(HOLDOUT, protocol="cross-validation")
 
 ratios = st.lists(st.integers(1, 20) | st.sampled_from([0.1, 0.25, 0.7]), min_size=3, max_size=3)
 seeds = st.integers(0, 10**6)
+
+
+def alone(studies):
+    """Studies that are each a patient's only one."""
+    return {study: study for study in studies}
+
+
+STUDIES = alone(NAMES)
 
 
 def sizes(fold):
@@ -32,14 +40,14 @@ def test_fifty_studies_are_divided_as_in_the_paper(ratio):
 
 def test_the_division_is_the_same_on_every_machine():
     """The expected names are SHA-256's own order; another result would silently change everybody's split."""
-    (fold,) = make_folds([f"study_{number:04d}" for number in range(1, 11)], HOLDOUT)
+    (fold,) = make_folds(alone(f"study_{number:04d}" for number in range(1, 11)), HOLDOUT)
     assert (fold.validation, fold.test) == (("study_0008",), ("study_0002", "study_0004"))
 
 
 @given(st.integers(3, 120), ratios, seeds)
 def test_a_holdout_is_a_partition_in_the_proportion_of_the_ratio(count, ratio, seed):
     studies = [f"s{number}" for number in range(count)]
-    (fold,) = make_folds(studies, replace(HOLDOUT, ratio=ratio, seed=seed))
+    (fold,) = make_folds(alone(studies), replace(HOLDOUT, ratio=ratio, seed=seed))
     assert members(fold) == sorted(studies)
     quotas = [count * weight / sum(ratio) for weight in ratio]
     assert min(sizes(fold)) >= 1
@@ -50,7 +58,7 @@ def test_a_holdout_is_a_partition_in_the_proportion_of_the_ratio(count, ratio, s
 @given(st.integers(2, 12), st.integers(0, 60), ratios, seeds)
 def test_cross_validation_tests_each_study_once(folds, more, ratio, seed):
     studies = [f"s{number}" for number in range(max(folds, 4) + more)]
-    made = make_folds(studies, replace(CROSS, folds=folds, ratio=ratio, seed=seed))
+    made = make_folds(alone(studies), replace(CROSS, folds=folds, ratio=ratio, seed=seed))
     assert [fold.index for fold in made] == list(range(folds))
     assert sorted(study for fold in made for study in fold.test) == sorted(studies)
     for fold in made:
@@ -64,9 +72,9 @@ def test_cross_validation_tests_each_study_once(folds, more, ratio, seed):
 
 @given(st.randoms(use_true_random=False), st.sampled_from([HOLDOUT, CROSS]))
 def test_the_order_of_the_studies_does_not_matter(shuffler: random.Random, split):
-    shuffled = STUDIES.copy()
+    shuffled = NAMES.copy()
     shuffler.shuffle(shuffled)
-    assert make_folds(shuffled, split) == make_folds(STUDIES, split)
+    assert make_folds(alone(shuffled), split) == make_folds(STUDIES, split)
 
 
 def test_another_seed_is_another_split():
@@ -77,9 +85,9 @@ def test_another_seed_is_another_split():
     ("split", "needed"), [(HOLDOUT, 3), (CROSS, 5), (replace(CROSS, folds=2), 4), (replace(CROSS, folds=3), 3)]
 )
 def test_too_few_studies_are_refused_with_the_number_needed(split, needed):
-    assert make_folds(STUDIES[:needed], split)
+    assert make_folds(alone(NAMES[:needed]), split)
     with pytest.raises(UserError, match=f"at least {needed} annotated studies, the data set has {needed - 1}"):
-        make_folds(STUDIES[: needed - 1], split)
+        make_folds(alone(NAMES[: needed - 1]), split)
 
 
 def write(path, *rows, header="study,subset"):
@@ -101,7 +109,7 @@ def test_a_users_file_may_come_from_a_spreadsheet(tmp_path):
         "\ufefffold, subset ,study,note\r\n1,test,a,\r\n1,train,b,\r\n1,validation,c,x\r\n"
         "0, test,b,\r\n0,train,c,\r\n0,validation,a,\r\n,,,\r\n".encode()
     )
-    first, second = read_split_file(path, ["a", "b", "c"])
+    first, second = read_split_file(path, alone(["a", "b", "c"]))
     assert (first.index, first.train, first.validation, first.test) == (0, ("c",), ("a",), ("b",))
     assert (second.index, second.test) == (1, ("a",))
 
@@ -109,7 +117,7 @@ def test_a_users_file_may_come_from_a_spreadsheet(tmp_path):
 def test_all_that_is_wrong_with_a_users_file_is_said_at_once(tmp_path):
     path = write(tmp_path / "split.csv", "a,train", "a,test", "x,train")
     with pytest.raises(UserError) as error:
-        read_split_file(path, ["a", "b"])
+        read_split_file(path, alone(["a", "b"]))
     for problem in ("a: more than once", "x: not an annotated study", "b: missing", "validation: without any study"):
         assert f"fold 0: {problem}" in str(error.value)
 
@@ -127,12 +135,56 @@ def test_all_that_is_wrong_with_a_users_file_is_said_at_once(tmp_path):
 )
 def test_a_malformed_users_file_is_refused(tmp_path, rows, header, message):
     with pytest.raises(UserError, match=message):
-        read_split_file(write(tmp_path / "split.csv", *rows, header=header), ["a"])
+        read_split_file(write(tmp_path / "split.csv", *rows, header=header), alone(["a"]))
 
 
 def test_a_missing_or_unreadable_users_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no file"):
-        read_split_file(tmp_path / "none.csv", ["a"])
+        read_split_file(tmp_path / "none.csv", alone(["a"]))
     (tmp_path / "split.csv").write_bytes("study,subset\nétude,train\n".encode("latin-1"))
     with pytest.raises(UserError, match="UTF-8"):
-        read_split_file(tmp_path / "split.csv", ["a"])
+        read_split_file(tmp_path / "split.csv", alone(["a"]))
+
+
+PATIENTS = {f"scan_{number}": f"p{number % 7}" for number in range(20)}
+
+
+@given(st.lists(st.integers(0, 8), min_size=12, max_size=40), st.sampled_from([HOLDOUT, CROSS]), seeds)
+def test_no_patient_is_in_two_parts(numbers, split, seed):
+    patients = {f"s{index}": f"p{number}" for index, number in enumerate([*range(5), *numbers])}
+    folds = make_folds(patients, replace(split, seed=seed))
+    for fold in folds:
+        assert members(fold) == sorted(patients)
+        parts = [{patients[study] for study in getattr(fold, subset)} for subset in SUBSETS]
+        assert all(parts) and sum(map(len, parts)) == len(set(patients.values()))
+    if split is CROSS:
+        assert sorted(study for fold in folds for study in fold.test) == sorted(patients)
+
+
+def test_patients_are_divided_as_studies_of_their_names_would_be():
+    (fold,) = make_folds(PATIENTS, HOLDOUT)
+    (single,) = make_folds(alone(set(PATIENTS.values())), HOLDOUT)
+    assert {PATIENTS[study] for study in fold.test} == set(single.test)
+
+
+def test_too_few_patients_are_refused_although_there_are_enough_studies():
+    patients = {f"s{number}": f"p{number % 2}" for number in range(10)}
+    with pytest.raises(UserError, match="at least 3 patients with annotated studies, the data set has 2"):
+        make_folds(patients, HOLDOUT)
+
+
+def test_a_users_file_that_divides_a_patient_is_refused_with_names(tmp_path):
+    patients = {"a": "p", "b": "p", "c": "c", "d": "d"}
+    path = write(tmp_path / "split.csv", "a,train", "b,test", "c,validation", "d,test")
+    with pytest.raises(UserError, match=r"(?s)all studies of a patient in the same one.*fold 0: p \(a, b\): of one"):
+        read_split_file(path, patients)
+    write(path, "a,train", "b,train", "c,validation", "d,test")
+    assert read_split_file(path, patients)[0].train == ("a", "b")
+
+
+def test_the_table_of_the_data_set_may_hold_the_split(tmp_path):
+    path = write(
+        tmp_path / "t.csv", "a,a.nii,train", "b,b.nii,", "c,c.nii,validation", "d,d.nii,test", header="study,ct,subset"
+    )
+    (fold,) = read_split_file(path, alone(["a", "c", "d"]))
+    assert members(fold) == ["a", "c", "d"]

@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from nibabel.orientations import apply_orientation, inv_ornt_aff
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 from lesionbench.data.nifti import write_mask
 from lesionbench.data.volume import PLANES, Volume
 from lesionbench.errors import UserError
-from lesionbench.evaluation.metrics import MaskPair, evaluate, evaluate_study, lesion_counts, surface_scores
+from lesionbench.evaluation.metrics import MaskPair, evaluate, evaluate_study, surface_scores
 from lesionbench.evaluation.scoring import Scoring
 
 AFFINE = np.array([[-0.5, 0, 0, 10], [0, 2, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
 SPACING = np.array([0.5, 2, 5])
-SCORING = Scoring(surface_tolerance_mm=3, min_lesion_voxels=3)
-SHARES = ["dice", "precision", "recall", "surface_dice"]
+SCORING = Scoring(surface_tolerance_mm=3, min_lesion_mm3=15)  # three voxels
+SHARES = ["dice", "precision", "recall", "surface_dice", "lesion_f1", "lesion_sq", "lesion_pq", "lesion_dice"]
+SHARES += ["lesion_f1_strict", "lesion_sq_strict", "lesion_pq_strict"]
 masks = arrays(np.bool_, (4, 5, 3))
 
 
@@ -57,17 +57,30 @@ def test_scores_of_a_case_done_by_hand():
         # Distances 0, 0, 0.5 mm to the reference and 1, 0.5, 0, 0 mm back, whose 95th percentile is 0.925.
         "hd95_mm": 0.925,
         "surface_dice": 1,
+        "nothing_predicted": 0,
         "reference_ml": 0.020,
         "predicted_ml": 0.015,
-        "volume_difference_ml": 0.005,
+        "volume_difference_ml": -0.005,
+        "relative_volume_difference": -1 / 4,
+        "absolute_volume_difference_ml": 0.005,
+        "false_positive_ml": math.nan,
+        "any_false_positive": math.nan,
+        "false_slices": 0,
+        "false_slices_ml": 0,
         "lesions_reference": 1,
+        "lesions_dropped": 0,
         "lesions_found": 1,
         "lesions_missed": 0,
         "lesions_false": 0,
-        "false_slices": 0,
-        "false_slices_ml": 0,
+        "lesion_dice": 4 / 7,
+        "lesion_f1": 1,
+        "lesion_sq": 2 / 5,
+        "lesion_pq": 2 / 5,
+        "lesion_f1_strict": 0,
+        "lesion_sq_strict": 0,
+        "lesion_pq_strict": 0,
     }
-    assert list(scores) == list(expected) and scores == pytest.approx(expected)
+    assert list(scores) == list(expected) and scores == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -94,40 +107,49 @@ def test_only_the_surface_counts():
     assert surface_scores(cube, hollow, np.ones(3), 1)[1] == 1
 
 
-def test_lesions_are_found_missed_or_false():
-    reference, prediction = line(40, 0, 1, 2, 10, 11, 12, 20, 21), line(40, 2, 3, 4, 20, 21, 22, 30, 31, 32, 35)
-    # 20–21 is too small for a lesion, but 20–22 lies on it and is not false; 35 is too small to be false.
-    assert lesion_counts(reference, prediction, 3) == {
-        "lesions_reference": 2,
-        "lesions_found": 1,
-        "lesions_missed": 1,
-        "lesions_false": 1,
-    }
-
-
-def test_voxels_that_share_a_corner_are_one_lesion():
-    mask = np.zeros((3, 3, 3), dtype=bool)
-    mask[range(3), range(3), range(3)] = True
-    assert lesion_counts(mask, mask, 3)["lesions_reference"] == 1
+def test_the_smallest_lesion_is_a_volume_on_any_grid():
+    reference, prediction = np.zeros((2, 12, 4, 2), dtype=bool)
+    reference[:2, 0, 0] = reference[5:8, 0, 0] = prediction[5:8, 0, 0] = True
+    coarse, _ = score(reference, prediction)
+    halved = [np.repeat(mask, 2, axis=0) for mask in (reference, prediction)]
+    fine = evaluate_study(
+        MaskPair(*(Volume(mask, AFFINE @ np.diag([0.5, 1, 1, 1])) for mask in halved), "axial", SCORING)
+    )
+    for scores in (coarse, fine):
+        assert [scores[f"lesions_{what}"] for what in ("reference", "dropped", "found")] == [1, 1, 1]
 
 
 NOTHING, SOMETHING = line(4), line(4, 1, 2, 3)
+DIAGONAL = np.linalg.norm([4 * 0.5, 2, 5])
 
 
-@pytest.mark.parametrize(
-    "reference, prediction, dice, precision, recall",
-    [
-        (NOTHING, NOTHING, math.nan, math.nan, math.nan),
-        (SOMETHING, NOTHING, 0, math.nan, 0),
-        (NOTHING, SOMETHING, 0, 0, math.nan),
-    ],
-)
-def test_what_is_undefined_is_nan(reference, prediction, dice, precision, recall):
-    scores, _ = score(reference, prediction)
-    assert same([scores["dice"], scores["precision"], scores["recall"]], [dice, precision, recall])
-    assert math.isnan(scores["hd95_mm"]) and math.isnan(scores["surface_dice"])
-    assert scores["lesions_reference"] == scores["lesions_missed"] == reference.any()
-    assert scores["lesions_false"] == prediction.any()
+def test_where_the_reference_is_empty_only_false_volume_is_scored():
+    overlap = [*SHARES, "hd95_mm", "nothing_predicted", "relative_volume_difference"]
+    for prediction, predicted in ((NOTHING, 0), (SOMETHING, 0.015)):
+        scores, _ = score(NOTHING, prediction)
+        assert all(math.isnan(scores[name]) for name in overlap)
+        assert scores["false_positive_ml"] == pytest.approx(predicted)
+        assert scores["any_false_positive"] == scores["lesions_false"] == prediction.any()
+        assert scores["absolute_volume_difference_ml"] == pytest.approx(predicted)
+
+
+def test_where_nothing_is_predicted_of_a_lesion_every_score_is_the_worst():
+    scores, _ = score(SOMETHING, NOTHING)
+    assert [scores[name] for name in SHARES] == [0] * len(SHARES)
+    assert scores["hd95_mm"] == pytest.approx(DIAGONAL)
+    assert [scores["nothing_predicted"], scores["relative_volume_difference"]] == [1, -1]
+    assert scores["lesions_reference"] == scores["lesions_missed"] == 1
+    assert math.isnan(scores["false_positive_ml"]) and math.isnan(scores["any_false_positive"])
+
+
+def test_silence_is_worse_than_any_attempt():
+    reference = np.zeros((20, 10, 5), dtype=bool)
+    reference[2:6, 2:5, 1:3] = True
+    far = np.zeros_like(reference)
+    far[17, 9, 4] = True
+    silent, attempt = score(reference, np.zeros_like(reference))[0], score(reference, far)[0]
+    assert silent["hd95_mm"] > attempt["hd95_mm"]
+    assert all(silent[name] <= attempt[name] for name in SHARES)
 
 
 def test_slices_are_scored_from_foot_to_head():
@@ -177,16 +199,9 @@ def plain_scores(reference, prediction):
             if not all(padded[tuple(voxel + step)] for step in (*np.eye(3, dtype=int), *-np.eye(3, dtype=int)))
         ]
 
-    def lesions(mask, other):
-        voxels = np.argwhere(mask)
-        _, labels = connected_components(cdist(voxels, voxels, "chebyshev") <= 1)
-        components = [voxels[labels == label] for label in set(labels)]
-        return [any(other[tuple(voxel)] for voxel in lesion) for lesion in components if len(lesion) >= 3]
-
     a, b = ({tuple(voxel) for voxel in np.argwhere(mask)} for mask in (reference, prediction))
     distances = cdist(surface(reference) * SPACING, surface(prediction) * SPACING)
     there, back = distances.min(axis=0), distances.min(axis=1)
-    found, right = lesions(reference, prediction), lesions(prediction, reference)
     return {
         "dice": 2 * len(a & b) / (len(a) + len(b)),
         "precision": len(a & b) / len(b),
@@ -195,11 +210,9 @@ def plain_scores(reference, prediction):
         "surface_dice": (sum(there <= 3) + sum(back <= 3)) / (len(there) + len(back)),
         "reference_ml": len(a) * 0.005,
         "predicted_ml": len(b) * 0.005,
-        "volume_difference_ml": abs(len(a) - len(b)) * 0.005,
-        "lesions_reference": len(found),
-        "lesions_found": sum(found),
-        "lesions_missed": len(found) - sum(found),
-        "lesions_false": len(right) - sum(right),
+        "volume_difference_ml": (len(b) - len(a)) * 0.005,
+        "relative_volume_difference": (len(b) - len(a)) / len(a),
+        "absolute_volume_difference_ml": abs(len(a) - len(b)) * 0.005,
         "false_slices": len({k for _, _, k in b} - {k for _, _, k in a}),
         "false_slices_ml": sum(k not in {k for _, _, k in a} for _, _, k in b) * 0.005,
     }
@@ -208,7 +221,8 @@ def plain_scores(reference, prediction):
 @pytest.mark.parametrize("seed", range(10))
 def test_a_plain_implementation_agrees(seed):
     reference, prediction = random_masks(seed)
-    assert score(reference, prediction)[0] == pytest.approx(plain_scores(reference, prediction))
+    scores, expected = score(reference, prediction)[0], plain_scores(reference, prediction)
+    assert {name: scores[name] for name in expected} == pytest.approx(expected)
 
 
 @settings(deadline=None)
@@ -216,17 +230,20 @@ def test_a_plain_implementation_agrees(seed):
 def test_bounds_and_symmetry(a, b):
     there, back = score(a, b)[0], score(b, a)[0]
     assert all(math.isnan(there[name]) or 0 <= there[name] <= 1 for name in SHARES)
-    assert same([there[name] for name in ("dice", "hd95_mm")], [back[name] for name in ("dice", "hd95_mm")])
-    assert same([there["precision"], there["recall"]], [back["recall"], back["precision"]])
     assert there["lesions_found"] + there["lesions_missed"] == there["lesions_reference"]
+    assert there["volume_difference_ml"] == -back["volume_difference_ml"]
+    if a.any() and b.any():
+        assert same([there[name] for name in ("dice", "hd95_mm")], [back[name] for name in ("dice", "hd95_mm")])
+        assert same([there["precision"], there["recall"]], [back["recall"], back["precision"]])
 
 
 @settings(deadline=None)
 @given(masks)
 def test_a_mask_agrees_with_itself(mask):
     scores, _ = score(mask, mask)
-    expected = 1 if mask.any() else math.nan
-    assert same([scores[name] for name in SHARES], [expected] * 4)
+    for name in SHARES:
+        defined = scores["lesions_reference"] if name.startswith("lesion_") else mask.any()
+        assert same(scores[name], 1 if defined else math.nan)
     assert same(scores["hd95_mm"], 0 if mask.any() else math.nan)
     assert scores["lesions_missed"] == scores["lesions_false"] == 0
 
@@ -256,7 +273,7 @@ def test_tables_have_a_row_a_study_and_a_row_a_slice(tmp_path):
     studies, slices = evaluate(dict(zip(pairs, references, strict=True)), tmp_path / "predictions", "coronal", SCORING)
     for study, pair in pairs.items():
         scores, rows = score(*pair, plane="coronal")
-        assert studies.set_index("study").loc[study].to_dict() == pytest.approx(scores)
+        assert studies.set_index("study").loc[study].to_dict() == pytest.approx(scores, nan_ok=True)
         assert same_rows(slices[slices["study"] == study].drop(columns="study").to_dict("records"), rows)
     assert list(slices.columns) == ["study", "slice", "reference_voxels", "predicted_voxels", "dice"]
 

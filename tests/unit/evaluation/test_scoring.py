@@ -10,6 +10,10 @@ from lesionbench.data.volume import Volume
 from lesionbench.evaluation.metrics import MaskPair, evaluate_study
 from lesionbench.evaluation.scoring import Scoring
 
+# A block of four voxels of 1 mm³ is no lesion at first, and so these are undefined or 0.
+LESIONS = {"lesions_reference", "lesions_dropped", "lesions_found", "lesion_dice"}
+LESIONS |= {f"lesion_{name}{strict}" for name in ("f1", "sq", "pq") for strict in ("", "_strict")}
+
 
 def scores(scoring):
     """The scores of a block of four voxels whose prediction is moved by two, on a grid of 1 mm."""
@@ -24,16 +28,16 @@ def scores(scoring):
     [
         ({"threshold": 0.9, "resamples": 100}, set()),
         ({"surface_tolerance_mm": 1}, {"surface_dice"}),
-        ({"min_lesion_voxels": 2}, {"lesions_reference", "lesions_found"}),
+        ({"min_lesion_mm3": 2}, LESIONS),
     ],
 )
 def test_a_setting_changes_the_scores_that_it_is_of(settings, changed):
     before, after = scores(Scoring()), scores(Scoring(**settings))
-    assert {name for name in before if before[name] != after[name]} == changed
+    assert {name for name in before if before[name] != pytest.approx(after[name], nan_ok=True)} == changed
 
 
 def test_it_comes_from_a_jobs_parameters():
-    scoring = Scoring(min_lesion_voxels=3)
+    scoring = Scoring(min_lesion_mm3=3)
     assert Scoring(**json.loads(json.dumps(asdict(scoring)))) == scoring
-    with pytest.raises(TypeError, match="min_lesion_voxel"):
-        Scoring(min_lesion_voxel=3)
+    with pytest.raises(TypeError, match="min_lesion_mm"):
+        Scoring(min_lesion_mm=3)

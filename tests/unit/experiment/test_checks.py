@@ -11,7 +11,7 @@ from planned import MODELS, config, with_masks
 def test_masks_without_ct_are_named(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "study_0255_mask.nii.gz").touch()
-    with pytest.raises(UserError, match=r"study_0255.*no CT.*STUDY\.nii\.gz or STUDY\.nii"):
+    with pytest.raises(UserError, match=r"study_0255: 1 of 1 masks have no CT in .*\{category\}/\{study\}\.nii\.gz"):
         plan_experiment(config(dataset={"root": str(tmp_path)}))
 
 

@@ -212,3 +212,8 @@ def test_a_name_that_cannot_be_part_of_a_path_is_refused_with_what_can():
 def test_all_mistakes_are_told_at_once():
     with pytest.raises(UserError, match=r"(?s)evaluation\.threshold.*seeds"):
         resolve_config({"compare": ["a"], "seeds": [], "evaluation": {"threshold": 2}})
+
+
+def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the_volume():
+    with pytest.raises(UserError, match=r"min_lesion_voxels: there is no such key\. Did you mean min_lesion_mm3\?"):
+        resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))

@@ -71,7 +71,17 @@ def test_every_key_that_takes_a_path_is_marked_in_the_schema():
     sections = [schema["properties"], *(rule.get("properties", {}) for rule in schema["properties"].values())]
     marked = {name for section in [*sections, schema["$defs"]["model"]["properties"]] for name in section if
               section[name].get("x-path")}  # fmt: skip
-    paths = {"root", "file", "predictions", "encoder_weights", "reference_results", "results", "logs", "resources"}
+    paths = {
+        "root",
+        "table",
+        "file",
+        "predictions",
+        "encoder_weights",
+        "reference_results",
+        "results",
+        "logs",
+        "resources",
+    }
     assert marked == paths
 
 

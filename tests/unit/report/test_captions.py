@@ -1,12 +1,14 @@
 """The captions of workflow/report render, and labels in them are no markup."""
 
 import html
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 
+from lesionbench.evaluation.scoring import Scoring
 from scored import LABELS
 
 
@@ -14,6 +16,7 @@ def captions():
     params = SimpleNamespace(
         studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
         resamples=10000, plane="coronal", paper=True, reference=[], slices="auto", caption="Dice of 10 test studies.",
+        scoring=asdict(Scoring()),
     )  # fmt: skip
     return SimpleNamespace(params=params)
 

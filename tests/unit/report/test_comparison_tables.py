@@ -6,6 +6,7 @@ import pytest
 
 from lesionbench.evaluation.comparison import compare_models
 from lesionbench.evaluation.scores import scores_by_study
+from lesionbench.evaluation.simulation import coverage_of_mean
 from lesionbench.report.comparison_tables import make_tables
 from scored import LABELS, compared, score_frames
 
@@ -22,7 +23,7 @@ def test_comparison_sets_the_papers_numbers_beside_ours():
     assert "SD over seeds" in table.shown
 
 
-def test_comparison_leaves_out_what_it_does_not_have():
+def test_comparison_leaves_out_what_it_does_not_have_and_keeps_the_empty_column_of_seeds():
     table = make_tables(compared({"unet": "U-Net"}, studies=3, seeds=(0,), reference=()))["comparison"]
     assert list(table.shown) == [
         "Model",
@@ -31,21 +32,46 @@ def test_comparison_leaves_out_what_it_does_not_have():
         "Mean, 95\u00a0% interval",
         "Median",
         "Quartiles",
-        "Studies",
+        "Min Dice",
+        "Dice < 0.1",
+        "SD over seeds",
     ]
-    assert table.shown["Mean, 95\u00a0% interval"].tolist() == ["–"]
-    assert "nothing to compare" in table.notes[0]
+    assert table.shown["SD over seeds"].tolist() == ["–"]
+    assert "nothing to compare" in table.notes[0] and "one training of each model" in table.notes[-1]
 
 
-def test_undefined_scores_are_counted():
+def test_the_foot_states_the_studies_and_the_coverage_of_their_number():
+    notes = " ".join(make_tables(compared())["comparison"].notes)
+    assert "n = 10 studies" in notes and "no probability that it is the best" in notes
+    assert f"covers the mean in {100 * coverage_of_mean(10):.0f}\u00a0% for n = 10" in notes
+    assert "no interval of one" in " ".join(make_tables(compared(studies=1))["comparison"].notes)
+
+
+def test_failures_are_counted_beside_the_minimum():
     by_study, by_slice = score_frames()
-    by_study.loc[by_study["study"] == "study_0002", "dice"] = math.nan
+    by_study.loc[(by_study["study"] == "study_0002") & (by_study["model"] == "unet"), "dice"] = 0.05
+    shown = make_tables(compare_models(by_study, by_slice, LABELS, resamples=200))["comparison"].shown
+    assert shown["Dice < 0.1"].tolist() == ["1", "0"] and shown["Min Dice"].iloc[0] == "0.050"
+
+
+def test_studies_without_lesion_are_scored_apart():
+    by_study, by_slice = score_frames()
+    by_study.loc[by_study["study"] == "study_0002", ["dice", "reference_ml", "hd95_mm"]] = math.nan, 0, math.nan
+    by_study.loc[by_study["study"] == "study_0002", "predicted_ml"] = [2.0, 2.0, 0.0, 0.0]
     tables = make_tables(compare_models(by_study, by_slice, LABELS, resamples=200))
-    assert tables["comparison"].shown["Undefined"].tolist() == ["1", "1"]
+    assert tables["comparison"].shown["False positive (ml)"].tolist() == ["2.0", "0.0"]
+    assert tables["comparison"].shown["Any false positive"].tolist() == ["100 %", "0 %"]
     assert tables["comparison"].data["studies"].tolist() == [9, 9]
+    assert "1 study without lesion count" in " ".join(tables["comparison"].notes)
     assert tables["per_study"].shown.iloc[2].tolist() == ["study_0002", "–", "–"]
     assert tables["metrics"].shown["HD95 (mm) ↓"].tolist() == ["20.0 (1)", "20.0 (1)"]
-    assert tables["pairwise"].data["studies"].tolist() == [9]
+
+
+def test_pairs_show_networks_trained_again_where_there_are_several_trainings():
+    several, one = (make_tables(compared(seeds=seeds))["pairwise"].shown for seeds in ((0, 1), (0,)))
+    again = ["Trained again, 95\u00a0% interval", "p, trained again"]
+    assert set(several) - set(one) == set(again)
+    assert several["Wins/ties/losses"].tolist() == ["2/0/8"]
 
 
 def test_a_label_may_be_called_as_a_column():

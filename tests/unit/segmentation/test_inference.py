@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lesionbench.data.reading import Reading
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network
@@ -52,6 +53,21 @@ def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
     assert (mask.affine == AFFINE).all()
     assert (np.asarray(mask.dataobj) == (ct.data >= 0)).all()
     assert volume == pytest.approx((ct.data >= 0).sum() * 2 * 1 * 8 / 1000) and volume > 0
+
+
+def test_a_mask_carries_what_the_scans_header_says(tmp_path):
+    ct, _ = make_study(5, (21, 34, 7))
+    image = nib.Nifti1Image(ct.data, ct.affine)
+    image.set_qform(AFFINE @ np.diag([1, 1, 0.75, 1]), "scanner")
+    nib.save(image, tmp_path / "ct.nii.gz")
+    arguments = Predictor(BRIGHT, RECORD, CPU), tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz"
+    with pytest.raises(UserError, match="--geometry"):
+        segment(*arguments)
+    voxels = (ct.data >= 0).sum()
+    assert segment(*arguments, reading=Reading(geometry="qform")) == pytest.approx(voxels * 2 * 1 * 6 / 1000)
+    mask = nib.load(tmp_path / "mask.nii.gz").header
+    assert (mask["sform_code"], mask["qform_code"]) == (2, 1)
+    assert mask.get_sform() == pytest.approx(AFFINE) and mask.get_qform() == pytest.approx(image.get_qform())
 
 
 def test_probability_at_the_threshold_is_lesion(tmp_path):

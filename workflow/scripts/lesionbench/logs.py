@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import threading
 import traceback
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,3 +39,30 @@ def job_log(path: str | Path) -> Iterator[None]:
     except Exception:
         logger.error("%s", traceback.format_exc())
         raise SystemExit(1) from None
+
+
+class _ByThread(logging.Handler):
+    """Keeps messages by the thread that logged them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: dict[int | None, list[str]] = defaultdict(list)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages[record.thread].append(record.getMessage())
+
+
+@contextmanager
+def collected_warnings() -> Iterator[Callable[[], list[str]]]:
+    """Keep the library's warnings from log and terminal; yield a function that hands over those of its own thread.
+
+    It returns what has come since its last call in that thread.
+    """
+    handler, propagates = _ByThread(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield lambda: handler.messages.pop(threading.get_ident(), [])
+    finally:
+        logger.propagate = propagates
+        logger.removeHandler(handler)

@@ -65,9 +65,9 @@ def test_labels_are_drawn_as_they_are():
         assert not any(item.get_parse_math() for item in drawn)
 
 
-def test_charts_stand_two_studies_without_an_interval():
-    assert "mean" in [item.get_text() for item, _ in texts(dice_by_model(compared(studies=2)))]
-    for figure in charts_of(LABELS, studies=2):
+def test_charts_stand_a_single_study_without_an_interval():
+    assert "mean" in [item.get_text() for item, _ in texts(dice_by_model(compared(studies=1)))]
+    for figure in charts_of(LABELS, studies=1):
         assert_legible(figure)
         assert not any("nan" in item.get_text() for item, _ in texts(figure))
 
@@ -129,8 +129,7 @@ def test_every_study_is_a_line_through_all_models():
 
 def test_many_studies_are_dots_on_a_shape_without_lines():
     comparison = compared(studies=30)
-    dice = comparison.dice.assign(unet=0.5, unet_vgg19=np.nan)
-    dice.iloc[0, 1] = 0.7
+    dice = comparison.dice.assign(unet=0.5)
     axes = dice_by_model(replace(comparison, scores={"dice": dice})).axes[0]
     dots = [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()) == len(LABELS)]
     assert len(dots) == 30 and not any(line.get_linewidth() for line in dots)
@@ -143,6 +142,31 @@ def test_one_model_has_a_mark_for_each_reading():
     drawn = [line.get_xdata().tolist() for line in axes.lines]
     assert drawn == [comparison.readings[reading].tolist() for reading in READINGS]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(LABELS.values())
+
+
+def test_a_pair_whose_interval_leaves_out_zero_is_blue_or_hollow_and_the_legend_says_why():
+    comparison = compared({"a": "A", "b": "B", "c": "C"})
+    claims = {"different": [True, False, False], "low": [0.1, 0.01, -0.1], "high": [0.3, 0.2, 0.1]}
+    pairs = comparison.pairs.assign(**claims, recipe_low=np.nan, recipe_high=np.nan)
+    figure = pairwise_differences(replace(comparison, pairs=pairs))
+    marks = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    assert [line.get_marker() for line in marks] == ["s", "o", "o"]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True, False]
+    reason = "none shown: zero outside, but p (Holm) ≥ 0.05"
+    assert reason in [item.get_text() for item, _ in texts(figure)]
+    clear = pairwise_differences(replace(comparison, pairs=pairs.assign(different=[True, True, False])))
+    assert reason not in [item.get_text() for item, _ in texts(clear)]
+
+
+def test_a_thin_line_is_the_interval_of_networks_trained_again():
+    comparison = compared()
+    pair = comparison.pairs.iloc[0]
+    spans = [line.get_xdata().tolist() for line in pairwise_differences(comparison).axes[0].lines[1:3]]
+    assert spans == [[pair["recipe_low"], pair["recipe_high"]], [pair["low"], pair["high"]]]
+    words = [
+        [item.get_text() for item, _ in texts(pairwise_differences(compared(seeds=seeds)))] for seeds in ((0, 1), (0,))
+    ]
+    assert ["interval if trained again" in found for found in words] == [True, False]
 
 
 def test_many_pairs_are_cut_down_to_those_of_the_highest_mean():

@@ -14,8 +14,8 @@ from lesionbench.files import atomic
 
 # The columns of words in all tables that are read back; every other column is numbers.
 TEXT = [
-    "study", "category", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256", "subset",
-    "model", "label",
+    "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
+    "subset", "model", "label", "severity", "kind", "file", "what", "remedy",
 ]  # fmt: skip
 _UNREADABLE = (ValueError, KeyError, OSError, BadZipFile)
 

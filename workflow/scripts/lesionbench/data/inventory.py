@@ -1,22 +1,50 @@
-"""What a data set holds: its registry, the geometry and lesion volume of every study, and the number of each class."""
+"""What a data set holds and what is wrong with it: registry, geometry and lesion volume, findings, classes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from lesionbench.data.duplicates import fingerprint, patients_in_names, same_contents, same_scans
+from lesionbench.data.findings import ERROR, WARNING, Check, Finding, check_grid, check_mask, check_values, of_message
 from lesionbench.data.frames import read_text
-from lesionbench.data.nifti import read_header, read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.studies import CATEGORIES, Study, file_stem, find_registry, mask_stem
-from lesionbench.data.volume import PLANES, match_grid, to_slices
+from lesionbench.data.volume import PLANES, Grid, Volume, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
+from lesionbench.logs import collected_warnings
+from lesionbench.words import counted, listed
 
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
+_COLUMNS = (
+    "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation",
+    *(f"{plane}_slices" for plane in PLANES), "lesion_slices", "lesion_ml", "ct_sha256", "mask_sha256",
+)  # fmt: skip
+
+
+class Inventory(NamedTuple):
+    """A row for each study, and all that is wrong or looks wrong, errors first."""
+
+    table: pd.DataFrame
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What reading a study leaves: no voxels."""
+
+    study: Study
+    findings: list[Finding]
+    row: dict[str, object] | None
+    fingerprint: np.ndarray | None
 
 
 def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame | None:
@@ -55,32 +83,57 @@ def read_registry(root: str | Path, known: Collection[str] = ()) -> pd.DataFrame
 
 
 def inventory(
-    studies: Sequence[Study], root: str | Path, registry: pd.DataFrame | None = None, threads: int = 1
-) -> pd.DataFrame:
-    """Return a row a study, from the header of its CT and all of its mask.
+    studies: Sequence[Study],
+    root: str | Path,
+    registry: pd.DataFrame | None = None,
+    threads: int = 1,
+    reading: Reading = AS_IS,
+    needs_ct: bool = False,
+) -> Inventory:
+    """Return what the studies are and what is wrong with them; each file is read once, a study a thread at a time.
 
-    The columns are study, category, ct and mask (paths below `root`), shape, spacing_mm (both in the order of the
-    array's axes), orientation, the number of slices in each plane, lesion_slices (axial slices with lesion), lesion_ml,
-    ct_sha256 and mask_sha256. What is not there is missing (NA).
+    The table has a row for each study that can be read. Its columns are study, category, patient if one is known, ct
+    and mask (paths below `root`), shape, spacing_mm (both in the order of the array's axes), orientation, the number of
+    slices in each plane, lesion_slices (axial slices with lesion), lesion_ml, ct_sha256 and mask_sha256. What is not
+    there is missing (NA).
 
-    Raises UserError that lists what is wrong with all studies: files that the registry names and that are not there,
-    classes that differ from it, files that cannot be read, and masks on another grid than their CT.
+    A study without CT is an error if `needs_ct`, as it is for a training, else a warning.
     """
     root = Path(root)
     categories = {} if registry is None else dict(zip(registry["study"], registry["category"], strict=True))
-    problems = [] if registry is None else _missing_files(registry, root)
-    describe = partial(_try_describing, root=root, categories=categories)
-    with ThreadPoolExecutor(threads) as pool:
-        outcomes = list(tqdm(pool.map(describe, studies), total=len(studies), unit="study", disable=None))
-    problems += [str(outcome) for outcome in outcomes if isinstance(outcome, UserError)]
-    if problems:
-        raise UserError(f"{root}: {len(problems)} of the data set's files cannot be used.\n" + "\n".join(problems))
-    table = pd.DataFrame([outcome for outcome in outcomes if isinstance(outcome, dict)])
-    return table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"})
+    findings = [] if registry is None else _missing_files(registry, root)
+    findings += _missing_parts(studies, root, ERROR if needs_ct else WARNING)
+    with collected_warnings() as take_warnings, ThreadPoolExecutor(threads) as pool:
+        examine = partial(_examine, root=root, categories=categories, reading=reading, take_warnings=take_warnings)
+        examined = list(tqdm(pool.map(examine, studies), total=len(studies), unit="study", disable=None))
+    for one in examined:
+        findings += one.findings
+    findings += _repeated(examined, root)
+    findings += _named_alike(studies)
+    table = pd.DataFrame([one.row for one in examined if one.row], columns=list(_COLUMNS))
+    if table["patient"].isna().all():
+        table = table.drop(columns="patient")
+    order = {ERROR: 0, WARNING: 1}
+    findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
+    return Inventory(table.astype({"lesion_slices": "Int64", "lesion_ml": "Float64"}), findings)
 
 
-def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return category, studies, annotated and paper_studies, a row a category.
+def refuse_errors(findings: Sequence[Finding], root: str | Path) -> None:
+    """Raise UserError that lists all findings that are errors, if there are any."""
+    errors = [str(finding) for finding in findings if finding.severity == ERROR]
+    if errors:
+        raise UserError(f"{root}: {counted(len(errors), 'error')} in the data set.\n" + "\n".join(errors))
+
+
+def findings_frame(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return severity, kind, study, file, what and remedy, a row a finding."""
+    return pd.DataFrame(map(asdict, findings), columns=[field.name for field in fields(Finding)])
+
+
+def class_counts(
+    studies: pd.DataFrame, registry: pd.DataFrame | None = None, categories: Sequence[str] = CATEGORIES
+) -> pd.DataFrame:
+    """Return category, studies and annotated, a row a category, and for MosMedData's categories paper_studies.
 
     `studies` is the inventory. What the registry lists counts as well, so that the classes are those of the whole data
     set where only a part of it is there. A last row "unknown" is there if a study has no category.
@@ -88,14 +141,15 @@ def class_counts(studies: pd.DataFrame, registry: pd.DataFrame | None = None) ->
     listed = studies if registry is None else pd.concat([registry, studies])
     listed = listed.drop_duplicates("study").fillna({"category": "unknown"})
     annotated = studies.loc[studies["mask"].notna()].fillna({"category": "unknown"})
-    rows = [*CATEGORIES, "unknown"] if (listed["category"] == "unknown").any() else list(CATEGORIES)
+    rows = [*categories, "unknown"] if (listed["category"] == "unknown").any() else list(categories)
     counts = pd.DataFrame(
         {
             "studies": listed["category"].value_counts().reindex(rows, fill_value=0),
             "annotated": annotated["category"].value_counts().reindex(rows, fill_value=0),
-            "paper_studies": pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows),
         }
     )
+    if tuple(categories) == CATEGORIES:
+        counts["paper_studies"] = pd.Series(PAPER_STUDIES, CATEGORIES, dtype="Int64").reindex(rows)
     return counts.rename_axis("category").reset_index()
 
 
@@ -107,50 +161,196 @@ def _study_name(known: Collection[str], study_id: str, *files: str) -> str:
     return f"study_{int(name):04d}" if name.isdecimal() and name not in known else name
 
 
-def _missing_files(registry: pd.DataFrame, root: Path) -> list[str]:
+def _missing_files(registry: pd.DataFrame, root: Path) -> list[Finding]:
     """Complain of files that the registry names and that are not there, unless their whole folder is not.
 
     A file that has been unpacked or packed since is there: `.nii` in place of `.nii.gz`.
     """
-    files = [root / name for name in [*registry["ct"], *registry["mask"]] if name]
-    present = {folder: {file_stem(path) for path in folder.glob("*")} for folder in {file.parent for file in files}}
+    rows = registry[["study", "ct", "mask"]].to_numpy().tolist()
+    named = [(str(study), str(name)) for study, *names in rows for name in names if name]
+    folders = {(root / name).parent for _, name in named}
+    present = {folder: {file_stem(path) for path in folder.glob("*")} for folder in folders if folder.is_dir()}
     return [
-        f"{file}: the registry names this file and it is not there. Unpack it, or remove it from the registry."
-        for file in files
-        if file.parent.is_dir() and file_stem(file) not in present[file.parent]
+        Finding(
+            ERROR,
+            "registry",
+            study,
+            name,
+            "the registry names this file and it is not there",
+            "Unpack it, or remove it from the registry",
+        )
+        for study, name in named
+        if (folder := (root / name).parent) in present and file_stem(name) not in present[folder]
     ]
 
 
-def _try_describing(study: Study, root: Path, categories: dict[str, str]) -> dict[str, object] | UserError:
+def _missing_parts(studies: Sequence[Study], root: Path, severity: str) -> list[Finding]:
+    """Complain of masks without CT, study by study or, if there is no CT at all, once; and of a set without masks."""
+    masks = [study for study in studies if study.mask]
+    without = [study for study in masks if not study.ct]
+    remedy = "Add the CT; without it only masks from elsewhere can be compared"
+    if not masks:
+        return [Finding(ERROR, "no-mask", "", str(root), "no study has a mask", "Add masks of the lesions")]
+    if len(without) > 1 and not any(study.ct for study in studies):
+        what = f"none of the {counted(len(masks), 'mask')} has a CT"
+        return [Finding(severity, "no-ct", "", str(root), what, remedy)]
+    return [
+        Finding(severity, "no-ct", study.name, _below(study.mask, root), "the mask has no CT", remedy)
+        for study in without
+    ]
+
+
+def _examine(
+    study: Study,
+    root: Path,
+    categories: Mapping[str, str],
+    reading: Reading,
+    take_warnings: Callable[[], list[str]],
+) -> _Examined:
+    """Read the files of a study and check them; a file that cannot be read is a finding."""
+    category = categories.get(study.name, study.category)
+    findings = [] if study.category in (None, category) else [_other_category(study, root, category)]
+    reading = replace(reading, series=study.series or reading.series)
+    ct, mask = (
+        _try_reading(study, path, partial(read, reading=reading), root, findings)
+        for path, read in ((study.ct, read_ct), (study.mask, read_mask))
+    )
+    grid = ct.grid if ct else _grid_alone(study.ct, reading)
+    if grid and mask:
+        try:
+            mask = match_grid(study.name, grid, mask)
+        except UserError as error:
+            findings.append(_finding(ERROR, "grid", study, study.mask, root, str(error)))
+            mask = None
+    for text in dict.fromkeys(take_warnings()):
+        read = next((path for path in (study.ct, study.mask) if text.startswith(f"{path}: ")), None)
+        findings.append(_finding(WARNING, "reading" if read else "grid", study, read or study.mask, root, text))
+    findings += _checks(study, ct, mask, root)
+    readable = bool(ct or not study.ct) and bool(mask or not study.mask)
+    return _Examined(
+        study,
+        findings,
+        _describe(study, root, category, ct, mask) if readable else None,
+        None if ct is None else fingerprint(ct),
+    )
+
+
+def _try_reading(
+    study: Study, path: Path | None, read: Callable[[Path], Volume], root: Path, findings: list[Finding]
+) -> Volume | None:
     try:
-        return _describe(study, root, categories.get(study.name, study.category))
+        return read(path) if path else None
     except UserError as error:
-        return error
+        findings.append(_finding(ERROR, "file", study, path, root, str(error)))
+        return None
 
 
-def _describe(study: Study, root: Path, category: str | None) -> dict[str, object]:
-    if study.category not in (None, category):
-        raise UserError(
-            f"{study.name}: lies in the folder {study.category}, and the registry says {category}. "
-            "Move it, or correct the registry."
-        )
-    mask = read_mask(study.mask) if study.mask else None
-    grids = [read_header(study.ct)] if study.ct else []
-    grids += [mask.grid] if mask else []
-    grid = grids[0]
-    mask = match_grid(study.name, grid, mask) if mask else None
+def _grid_alone(path: Path | None, reading: Reading) -> Grid | None:
+    """Return the grid of a CT whose voxels cannot be read, if its header can."""
+    try:
+        return read_header(path, reading) if path else None
+    except UserError:
+        return None
+
+
+def _checks(study: Study, ct: Volume | None, mask: Volume | None, root: Path) -> Iterator[Finding]:
+    """Yield what the checks of one study find; a CT that is no HU is not compared with its mask."""
+    hu = None
+    if ct:
+        values = list(check_values(ct.data))
+        yield from (_of(study, study.ct, root, check) for check in [*values, *check_grid(ct.grid)])
+        hu = to_slices(ct.data, ct.affine, "axial") if ERROR not in {check.severity for check in values} else None
+    if mask:
+        lesion = to_slices(mask.data, mask.affine, "axial")
+        yield from (_of(study, study.mask, root, check) for check in check_mask(hu, lesion))
+
+
+def _of(study: Study, path: Path | None, root: Path, check: Check) -> Finding:
+    return Finding(check.severity, check.kind, study.name, _below(path, root), check.what, check.remedy)
+
+
+def _finding(severity: str, kind: str, study: Study, path: Path | None, root: Path, text: str) -> Finding:
+    """Return a finding of an error's or a warning's text: "file or study: what is wrong. What to do."."""
+    text = text.removeprefix(f"{path}: ").removeprefix(f"{study.name}: ")
+    return of_message(severity, kind, text, study.name, _below(path, root))
+
+
+def _other_category(study: Study, root: Path, category: str | None) -> Finding:
+    return Finding(
+        ERROR,
+        "registry",
+        study.name,
+        _below(study.ct, root),
+        f"lies in the folder {study.category}, and the registry says {category}",
+        "Move it, or correct the registry",
+    )
+
+
+def _repeated(examined: Sequence[_Examined], root: Path) -> Iterator[Finding]:
+    """Yield studies that hold a scan or a mask that another one holds."""
+    by_name = {one.study.name: one for one in examined}
+    rows = {one.study.name: one.row for one in examined if one.row}
+    scans = {name: str(row["ct_sha256"]) for name, row in rows.items() if row["ct"]}
+    same_ct = {study: earlier for earlier, study in same_contents(scans)}
+    for study, earlier in same_ct.items():
+        what = f"the CT is the same file as that of {earlier}"
+        yield _same(by_name[earlier].study, by_name[study].study, root, what, certain=True)
+    seen = [(one.study, one.fingerprint) for one in examined if one.fingerprint is not None]
+    seen = [(study, shape) for study, shape in seen if study.name not in same_ct]  # of a copy, once is enough
+    for first, second, correlation in same_scans([shape for _, shape in seen]):
+        one, other = seen[first][0], seen[second][0]
+        what = f"the CT looks like the same scan as that of {one.name} (correlation {correlation:.3f})"
+        yield _same(one, other, root, what, certain=correlation == 1)
+    masks = {name: str(row["mask_sha256"]) for name, row in rows.items() if row["mask"] and row["lesion_ml"]}
+    for earlier, name in same_contents(masks):
+        if name not in same_ct:
+            what = f"the mask is the same file as that of {earlier}"
+            remedy = "Take the mask that was drawn on this scan"
+            yield Finding(WARNING, "same-mask", name, str(rows[name]["mask"]), what, remedy)
+
+
+def _same(one: Study, other: Study, root: Path, what: str, certain: bool) -> Finding:
+    file = _below(other.ct, root)
+    if one.patient is not None and one.patient == other.patient:
+        remedy = "Nothing, if both are wanted: studies of one patient stay on one side of a split"
+        return Finding(WARNING, "same-scan", other.name, file, what, remedy)
+    remedy = "Remove one, or give both the same patient: else one may train and the other test"
+    return Finding(ERROR if certain else WARNING, "same-scan", other.name, file, what, remedy)
+
+
+def _named_alike(studies: Sequence[Study]) -> Iterator[Finding]:
+    for group in patients_in_names(study.name for study in studies if study.patient is None):
+        what = f"by their names, {listed(group)} may be scans of one patient"
+        remedy = "If they are, say so ({patient} in a pattern, or a table's column), so that no split divides them"
+        yield Finding(WARNING, "same-patient", group[0], "", what, remedy)
+
+
+def _describe(
+    study: Study, root: Path, category: str | None, ct: Volume | None, mask: Volume | None
+) -> dict[str, object]:
+    volume = ct or mask
+    assert volume  # a study has a CT or a mask
+    grid = volume.grid
     slices = {f"{plane}_slices": len(to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane)) for plane in PLANES}
     return {
         "study": study.name,
         "category": category,
-        "ct": study.ct and study.ct.relative_to(root).as_posix(),
-        "mask": study.mask and study.mask.relative_to(root).as_posix(),
+        "patient": study.patient,
+        "ct": study.ct and _below(study.ct, root),
+        "mask": study.mask and _below(study.mask, root),
         "shape": "x".join(map(str, grid.shape)),
         "spacing_mm": "x".join(str(round(float(size), 4)) for size in grid.spacing),
         "orientation": grid.orientation,
         **slices,
         "lesion_slices": int(to_slices(mask.data, mask.affine, "axial").any(axis=(1, 2)).sum()) if mask else None,
-        "lesion_ml": round(int(mask.data.sum(dtype=np.int64)) * mask.voxel_ml, 4) if mask else None,
+        "lesion_ml": round(int(np.count_nonzero(mask.data)) * mask.voxel_ml, 4) if mask else None,
         "ct_sha256": study.ct and sha256(study.ct),
         "mask_sha256": study.mask and sha256(study.mask),
     }
+
+
+def _below(path: Path | None, root: Path) -> str:
+    """Return a path below `root`, or as it is where a file lies elsewhere."""
+    if path is None:
+        return ""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

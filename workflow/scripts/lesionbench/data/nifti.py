@@ -15,11 +15,12 @@ from nibabel.fileholders import FileHolder
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
+from lesionbench.data.geometry import locate
 from lesionbench.data.studies import is_nifti
-from lesionbench.data.volume import Grid, Volume
+from lesionbench.data.volume import Forms, Grid, Volume
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
-from lesionbench.words import counted, first_few
+from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -31,91 +32,94 @@ _EXPECTED = "A NIfTI file is expected (.nii.gz or .nii)."
 _CONVERT = " Convert the series, for example with dcm2niix."
 
 
-def read_header(path: str | Path) -> Grid:
-    """Return the grid of a NIfTI file without reading its voxels.
+def read_header(path: str | Path, geometry: str | None = None) -> Grid:
+    """Return the grid of a NIfTI file without reading its voxels; `geometry` is that of `geometry.locate`.
 
-    Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
+    Raises UserError as `read_voxels` does, except for the values of voxels and damage in the middle of a file.
     """
-    return _open(path)[1]
+    return _open(path, geometry)[1]
 
 
-def read_ct(path: str | Path) -> Volume:
-    """Read a CT in Hounsfield units.
+def read_voxels(path: str | Path, geometry: str | None = None) -> Volume:
+    """Return the voxels of a NIfTI file (i, j, k), scaled by `scl_slope` and `scl_inter`, finite, and their place.
 
-    `scl_slope` and `scl_inter` are applied. The data are int16 where every value is a whole number in int16's range,
-    which loses nothing; else float32, the nearest to each value. Nothing is clipped or rounded to whole numbers here.
+    `geometry` is that of `geometry.locate`. Unscaled integers keep their type: no detour over float64.
 
     Raises UserError, naming the file, where it is missing, no NIfTI, truncated, claims more voxels than it holds, is
-    not three-dimensional (trailing axes of length 1 are dropped), has a singular affine, or holds NaN, infinity or what
-    float32 cannot hold.
+    not three-dimensional (trailing axes of length 1 are dropped), holds NaN, infinity or what float32 cannot hold, or
+    where `geometry.locate` refuses its header.
     """
-    data, affine = _read(path)
-    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
-        whole = data.astype(np.int16, copy=False)
-    return Volume(whole if (whole == data).all() else data.astype(np.float32), affine)
+    image, grid, forms = _open(path, geometry)
+    voxels: Any = image.dataobj
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
+            data = _voxels(voxels).reshape(grid.shape, order="F")
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    except MemoryError as error:
+        text = "×".join(map(str, grid.shape))
+        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
+    if data.dtype.kind not in "iuf":
+        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
+    # The extremes are NaN where any voxel is.
+    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
+        raise UserError(_not_finite(path, data, voxels.slope))
+    return Volume(data, grid.affine, forms)
 
 
-def read_mask(path: str | Path) -> Volume:
-    """Read a lesion mask as uint8, 0 background and 1 lesion.
-
-    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label and as `read_ct` does.
-    """
-    labels, affine = _read(path)
-    if labels.dtype.kind == "f":
-        # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
-        nearest = np.rint(labels)
-        labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
-    lesion = labels == 1
-    if (lesion | (labels == 0)).all():
-        return Volume(lesion.view(np.uint8), affine)
-    found = np.unique(labels)
-    if set(found.tolist()) <= {0, 255}:
-        logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
-        return Volume((labels == 255).view(np.uint8), affine)
-    some = first_few([f"{label:g}" for label in found[:7]], 6)
-    raise UserError(f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {some}. Make it binary.")
-
-
-def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
+def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray, forms: Forms | None = None) -> None:
     """Write a mask (i, j, k) as `write_volume` does, in uint8."""
-    write_volume(path, np.asarray(data, dtype=np.uint8), affine)
+    write_volume(path, np.asarray(data, dtype=np.uint8), affine, forms)
 
 
-def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Write an array (i, j, k) in its type as NIfTI with its affine in both sform and qform (scanner, mm)."""
+def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray, forms: Forms | None = None) -> None:
+    """Write an array (i, j, k) in its type as NIfTI with its affine in both sform and qform (scanner, mm).
+
+    Where there are `forms`, those of the scan that the array was made from, they are written instead.
+    """
+    forms = forms or Forms(affine, affine, (1, 1))
     image = nib.Nifti1Image(data, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
+    image.set_sform(forms.sform, code=forms.codes[0])
+    image.set_qform(forms.qform, code=forms.codes[1])
     image.header.set_xyzt_units("mm")
     with atomic(path) as temporary:
         # By `nib.save`, a name that ends with ".Nii" would be written to ".nii".
         image.to_file_map({"image": FileHolder(str(temporary))})
 
 
-def _open(path: str | Path) -> tuple[nib.Nifti1Pair, Grid]:
-    """Return a NIfTI image with its voxels unread, and its checked grid."""
+def _open(path: str | Path, geometry: str | None) -> tuple[nib.Nifti1Pair, Grid, Forms | None]:
+    """Return a NIfTI image with its voxels unread, its checked grid, and what else its header says of its place."""
     try:
         _check_file(path)
-        image = _load(path)
+        with np.errstate(over="ignore", invalid="ignore"):  # what nibabel makes of the forms is not used
+            image = _load(path)
+        if not isinstance(image, nib.Nifti1Pair):
+            raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
+        header = _header_as_it_stands(image)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    if not isinstance(image, nib.Nifti1Pair):
-        raise UserError(f"{path}: this is {type(image).__name__}, not NIfTI. Convert it to .nii or .nii.gz.")
     shape = image.shape
     text = "×".join(map(str, shape)) or "0"
     if min(shape, default=0) < 1:
         raise UserError(f"{path}: its header claims {text} voxels. It is damaged: copy or convert the file again.")
     if len(shape) < 3 or max(shape[3:], default=1) > 1:
         raise UserError(f"{path}: one three-dimensional volume is needed, this image is {text}. Extract one volume.")
+    first = getattr(image.header, "single_vox_offset", 0) if "header" not in image.file_map else 0
+    if header["vox_offset"] < first:
+        raise UserError(
+            f"{path}: its voxels begin at byte {header['vox_offset']:g} (vox_offset), inside the header of {first} "
+            "bytes. The header is damaged: copy or convert the file again."
+        )
     _check_size(path, image)
-    affine = np.asarray(image.affine, dtype=np.float64)
-    axes = affine[:3, :3]
-    flat = 1e-6 * np.linalg.norm(axes, axis=0).prod()
-    if not np.isfinite(affine).all() or abs(np.linalg.det(axes)) <= flat:
-        raise UserError(f"{path}: its affine is singular or not finite. Repair the sform or qform, or convert again.")
-    if not image.header["sform_code"] and not image.header["qform_code"]:
-        logger.warning("%s: the header has no orientation; %s is assumed.", path, "".join(nib.aff2axcodes(affine)))
-    return image, Grid(tuple(shape[:3]), affine)
+    affine, forms = locate(path, header, shape[:3], geometry)
+    return image, Grid(tuple(shape[:3]), affine), forms
+
+
+def _header_as_it_stands(image: nib.Nifti1Pair) -> nib.Nifti1Header:
+    """Return a header without the repairs that nibabel makes while it loads: it sets a spacing of 0 to 1."""
+    kind = type(image.header)
+    with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj() as file:
+        return kind(file.read(kind.sizeof_hdr), image.header.endianness, check=False)
 
 
 def _check_file(path: str | Path) -> None:
@@ -192,26 +196,6 @@ def _holds(file: Path, claimed: int) -> bool:
         while claimed > 0 and (part := unpacked.read(min(claimed, 2**20))):
             claimed -= len(part)
     return claimed <= 0
-
-
-def _read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return scaled voxels (i, j, k), finite, and affine. Unscaled integers keep their type: no detour over float64."""
-    image, grid = _open(path)
-    voxels: Any = image.dataobj
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
-            data = _voxels(voxels).reshape(grid.shape, order="F")
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    except MemoryError as error:
-        text = "×".join(map(str, grid.shape))
-        raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
-    if data.dtype.kind not in "iuf":
-        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
-    # The extremes are NaN where any voxel is.
-    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
-        raise UserError(_not_finite(path, data, voxels.slope))
-    return data, grid.affine
 
 
 def _voxels(voxels: ArrayProxy) -> np.ndarray:

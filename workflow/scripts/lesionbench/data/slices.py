@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.volume import Volume, match_grid, slice_spacing, to_slices
+from lesionbench.data.volume import Forms, Volume, match_grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 
@@ -23,6 +23,7 @@ class SliceStack:
     mask: uint8, same shape, 1 lesion; None for a scan without reference.
     affine: (4, 4) of the source grid, with which `volume.from_slices` leads back.
     spacing: (3,) mm between slices, rows and columns.
+    forms: of the source's header, as of a Volume.
     """
 
     study: str
@@ -31,6 +32,7 @@ class SliceStack:
     mask: np.ndarray | None
     affine: np.ndarray
     spacing: np.ndarray
+    forms: Forms | None = None
 
 
 def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Preprocessing) -> SliceStack:
@@ -56,12 +58,14 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Pre
         mask=None if mask is None else np.ascontiguousarray(to_slices(mask.data, ct.affine, plane)),
         affine=ct.affine,
         spacing=slice_spacing(ct.affine, plane),
+        forms=ct.forms,
     )
 
 
 def save_stack(stack: SliceStack, path: str | Path) -> None:
     """Write a stack as npz, stored and not deflated: it is read once an experiment and a training waits for it."""
-    arrays = {name: value for name, value in vars(stack).items() if value is not None}
+    arrays = {name: value for name, value in vars(stack).items() if value is not None and name != "forms"}
+    arrays |= stack.forms._asdict() if stack.forms else {}
     with atomic(path) as temporary:
         np.savez(temporary, **arrays)
 
@@ -76,7 +80,14 @@ def load_stack(path: str | Path) -> SliceStack:
             mask=arrays.get("mask"),
             affine=arrays["affine"],
             spacing=arrays["spacing"],
+            forms=_forms(arrays),
         )
+
+
+def _forms(arrays: Mapping[str, np.ndarray]) -> Forms | None:
+    if "codes" not in arrays:
+        return None
+    return Forms(arrays["sform"], arrays["qform"], tuple(arrays["codes"].tolist()))
 
 
 def stack_shape(path: str | Path) -> tuple[int, int, int]:

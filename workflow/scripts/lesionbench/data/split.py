@@ -1,4 +1,4 @@
-"""Division of the annotated studies into training, validation and test parts, by study and never by slice.
+"""Division of the annotated studies into training, validation and test parts: by patient, and never by slice.
 
 It is imported while Snakemake parses the workflow and needs nothing beyond the standard library.
 """
@@ -6,13 +6,15 @@ It is imported while Snakemake parses the workflow and needs nothing beyond the 
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from lesionbench.data.listing import read_listing
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, refuse_links_to_nothing
+from lesionbench.files import atomic
+from lesionbench.words import first_few
 
 SUBSETS = ("train", "validation", "test")
 
@@ -38,44 +40,62 @@ class Split:
     file: str | None = None
 
 
-def make_folds(studies: Sequence[str], split: Split) -> list[Fold]:
+def make_folds(patients: Mapping[str, str], split: Split) -> list[Fold]:
     """Return the folds of the protocol: one for a holdout, `folds` for a cross-validation, or those of the user's file.
 
-    `studies` are the annotated studies' names. They are put in the order of a hash of seed and name, which is the same
-    on every machine and does not depend on the order given.
+    `patients` holds the patient of each annotated study; a study of an unknown patient is a patient of its own name.
+    What is divided are patients: all studies of one are in the same part. They are put in the order of a hash of seed
+    and name, which is the same on every machine and does not depend on the order given.
 
-    A holdout of 50 studies by 7 : 1 : 2 has 35, 5 and 10 (paper, section 3.2). In a cross-validation every study is
-    tested once; the studies that follow a fold's test studies in the order are its validation part, in the proportion
+    A holdout of 50 patients by 7 : 1 : 2 has 35, 5 and 10 (paper, section 3.2). In a cross-validation every patient is
+    tested once; the patients that follow a fold's test patients in the order are its validation part, in the proportion
     of the ratio's first two numbers.
 
-    Raises UserError where there are too few studies to fill every part.
+    Raises UserError where there are too few patients to fill every part, or the user's file divides one.
     """
     if split.file:
-        refuse_links_to_nothing([Path(split.file)], "split.file")
-        return read_split_file(split.file, studies)
-    ordered = sorted(studies, key=lambda study: hashlib.sha256(f"{split.seed}:{study}".encode()).digest())
-    if split.protocol == "holdout":
-        _require(3, len(ordered), "A holdout")
-        train, validation, _ = _apportion(len(ordered), split.ratio)
-        return [_fold(0, ordered[:train], ordered[train : train + validation], ordered[train + validation :])]
+        return read_split_file(split.file, patients)
+    studies_of: dict[str, list[str]] = {}
+    for study, patient in patients.items():
+        studies_of.setdefault(patient, []).append(study)
+    noun = "annotated studies" if len(studies_of) == len(patients) else "patients with annotated studies"
+    ordered = sorted(studies_of, key=lambda patient: hashlib.sha256(f"{split.seed}:{patient}".encode()).digest())
+    divided = _holdout(ordered, split, noun) if split.protocol == "holdout" else _crossed(ordered, split, noun)
+    return [
+        _fold(index, *([study for patient in part for study in studies_of[patient]] for part in parts))
+        for index, parts in enumerate(divided)
+    ]
+
+
+def _holdout(ordered: Sequence[str], split: Split, noun: str) -> list[tuple[Sequence[str], ...]]:
+    _require(3, len(ordered), "A holdout", noun)
+    train, validation, _ = _apportion(len(ordered), split.ratio)
+    return [(ordered[:train], ordered[train : train + validation], ordered[train + validation :])]
+
+
+def _crossed(ordered: Sequence[str], split: Split, noun: str) -> list[tuple[Sequence[str], ...]]:
     count = split.folds
-    # With two folds of three studies, one fold would leave a single study for training and validation.
-    _require(4 if count == 2 else count, len(ordered), f"A cross-validation with {count} folds")
-    folds, start = [], 0
+    # With two folds of three patients, one fold would leave a single one for training and validation.
+    _require(4 if count == 2 else count, len(ordered), f"A cross-validation with {count} folds", noun)
+    folds: list[tuple[Sequence[str], ...]] = []
+    start = 0
     for index in range(count):
         stop = start + len(ordered) // count + (index < len(ordered) % count)
-        rest = ordered[stop:] + ordered[:start]
+        rest = [*ordered[stop:], *ordered[:start]]
         _, validation = _apportion(len(rest), split.ratio[:2])
-        folds.append(_fold(index, rest[validation:], rest[:validation], ordered[start:stop]))
+        folds.append((rest[validation:], rest[:validation], ordered[start:stop]))
         start = stop
     return folds
 
 
-def read_split_file(path: str | Path, studies: Sequence[str]) -> list[Fold]:
+def read_split_file(path: str | Path, patients: Mapping[str, str]) -> list[Fold]:
     """Return the folds of a user's CSV with the columns study, subset and optionally fold (from 0), in order of fold.
 
-    Raises UserError that lists every study which, in some fold, is there twice, missing or not an annotated one, and
-    every empty part.
+    `patients` holds the patient of each annotated study. Lines with an empty subset do not count, so that the file may
+    be the data set's own table.
+
+    Raises UserError that lists every study which, in some fold, is there twice, missing or not an annotated one, every
+    patient whose studies are not all in one part, and every empty part.
     """
     rows_by_fold: dict[int, list[tuple[str, str]]] = {}
     for index, study, subset in _read_rows(Path(path)):
@@ -86,18 +106,28 @@ def read_split_file(path: str | Path, studies: Sequence[str]) -> list[Fold]:
         parts = {subset: [study for study, other in rows if other == subset] for subset in SUBSETS}
         found = {
             "more than once": [study for study, count in counts.items() if count > 1],
-            "not an annotated study of the data set": sorted(counts.keys() - set(studies)),
-            "missing": sorted(set(studies) - counts.keys()),
+            "not an annotated study of the data set": sorted(counts.keys() - patients.keys()),
+            "missing": sorted(patients.keys() - counts.keys()),
+            "of one patient and in several parts": _divided(rows, patients),
             "without any study": [subset for subset in SUBSETS if not parts[subset]],
         }
         problems += [f"fold {index}: {', '.join(names)}: {what}" for what, names in found.items() if names]
         folds.append(_fold(index, *parts.values()))
     if problems:
         raise UserError(
-            f"{path} (split.file): every annotated study must be in exactly one of {', '.join(SUBSETS)} in each fold.\n"
-            + "\n".join(problems)
+            f"{path} (split.file): every annotated study must be in exactly one of {', '.join(SUBSETS)} in each fold, "
+            "and all studies of a patient in the same one.\n" + "\n".join(problems)
         )
     return folds
+
+
+def _divided(rows: Sequence[tuple[str, str]], patients: Mapping[str, str]) -> list[str]:
+    """Return each patient that has studies in several parts, with those studies."""
+    parts: dict[str, dict[str, str]] = {}
+    for study, subset in rows:
+        if study in patients:
+            parts.setdefault(patients[study], {})[study] = subset
+    return [f"{patient} ({first_few(sorted(of))})" for patient, of in parts.items() if len(set(of.values())) > 1]
 
 
 def write_fold(fold: Fold, path: str | Path) -> None:
@@ -112,10 +142,10 @@ def _fold(index: int, train: Sequence[str], validation: Sequence[str], test: Seq
     return Fold(index, tuple(sorted(train)), tuple(sorted(validation)), tuple(sorted(test)))
 
 
-def _require(needed: int, found: int, what: str) -> None:
+def _require(needed: int, found: int, what: str, noun: str) -> None:
     if found < needed:
         raise UserError(
-            f"{what} needs at least {needed} annotated studies, the data set has {found}. "
+            f"{what} needs at least {needed} {noun}, the data set has {found}. "
             "Add masks to the data set, or change the key split of the config."
         )
 
@@ -135,24 +165,18 @@ def _apportion(total: int, ratio: Sequence[float]) -> list[int]:
 
 
 def _read_rows(path: Path) -> list[tuple[int, str, str]]:
-    """Return (fold, study, subset) a line of a user's CSV; a byte-order mark and spaces around values do not matter."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file, skipinitialspace=True) if any(map(str.strip, line))]
-    except FileNotFoundError:
-        raise UserError(f"split.file: there is no file {path}. Correct the path, or set it to null.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"split.file: {path} cannot be read as CSV in UTF-8 ({error}). Save it again.") from None
-    header = [name.strip() for name in lines[0]] if lines else []
-    if not {"study", "subset"} <= set(header) or len(lines) < 2:
+    """Return (fold, study, subset) a line of a user's CSV or .xlsx; lines with an empty subset are passed over."""
+    header, lines = read_listing(path, "split.file")
+    if not {"study", "subset"} <= set(header) or not lines:
         raise UserError(
             f"split.file: {path} needs the columns study and subset, and optionally fold, and a line a study; its "
-            f"columns are: {', '.join(header) or 'none'}; its lines below them: {max(len(lines) - 1, 0)}."
+            f"columns are: {', '.join(header) or 'none'}; its lines below them: {len(lines)}."
         )
     rows = []
-    for line in lines[1:]:
-        values = dict(zip(header, (value.strip() for value in line), strict=False))
-        study, fold, subset = values.get("study", ""), values.get("fold", "0"), values.get("subset")
+    for line in lines:
+        study, fold, subset = line.get("study", ""), line.get("fold", "0"), line.get("subset")
+        if subset == "":
+            continue
         if subset not in SUBSETS or not (fold.isascii() and fold.isdigit()):
             raise UserError(
                 f"split.file: {path}, study {study!r}: subset {subset!r}, fold {fold!r}. The column subset "

@@ -1,18 +1,23 @@
-"""The studies of a data set in MosMedData's layout (Morozov S.P. et al., 2020, arXiv:2005.06465), by file names alone.
+"""The studies of a data set, by the names of files alone: where patterns, or a table, say that they lie.
+
+The default patterns are those of MosMedData (Morozov S.P. et al., 2020, arXiv:2005.06465):
 
     studies/CT-1/study_0255.nii.gz     CT volumes, a folder a class
     masks/study_0255_mask.nii.gz       lesion masks of the annotated studies
     dataset_registry.csv or .xlsx      optional
 
-A volume may also be unpacked (.nii), and its suffix in any case of letters (.NII.GZ).
 It is imported while Snakemake parses the workflow and needs nothing beyond the standard library.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from lesionbench.data.patterns import Found, Pattern, quoted
+from lesionbench.data.proposals import nearest
+from lesionbench.data.study_table import Line, read_study_table
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
 from lesionbench.words import first_few
@@ -20,16 +25,22 @@ from lesionbench.words import first_few
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
 SUFFIX = ".nii.gz"
 MASK_SUFFIX = f"_mask{SUFFIX}"
+CT_PATTERN = f"studies/{{category}}/{{study}}{SUFFIX}"
+MASK_PATTERN = f"masks/{{study}}{MASK_SUFFIX}"
 REGISTRY = "dataset_registry"
+LONGEST = 200  # bytes of a study's name: files of results are called by it, with up to 50 more
 _NIFTI = re.compile(r"\.nii(\.gz)?\Z", re.IGNORECASE)
 _MASK = re.compile(r"_mask\Z", re.IGNORECASE)
+# What would be a folder or a hidden file, or what nobody sees.
+_NO_NAME = re.compile(r"[/\\\x00-\x1f\x7f]|\A[.\s]|\s\Z|\A\Z")
 
 
 @dataclass(frozen=True)
 class Study:
     """One CT examination of one patient; what is unknown or not there is None.
 
-    A study of an unknown patient is taken for a patient's only one.
+    A study of an unknown patient is taken for a patient's only one. series: which of several CT series in a DICOM
+    folder.
     """
 
     name: str
@@ -37,6 +48,31 @@ class Study:
     ct: Path | None
     mask: Path | None
     patient: str | None = None
+    series: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where the studies of a data set lie: keys of the section `dataset`, of which the schema says what each means.
+
+    key: the section of the configuration, for errors.
+    """
+
+    root: str | Path = "data/COVID19_1110"
+    ct: str | None = CT_PATTERN
+    mask: str | None = MASK_PATTERN
+    table: str | Path | None = None
+    key: str = "dataset"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], key: str = "dataset") -> "DataSet":
+        """Return the data set that a section of the resolved configuration describes."""
+        return cls(**{name: settings[name] for name in ("root", "ct", "mask", "table")}, key=key)
+
+    @property
+    def is_mosmed(self) -> bool:
+        """Whether its files lie as MosMedData's do, and with them a registry."""
+        return (self.ct, self.mask) == (CT_PATTERN, MASK_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -51,48 +87,171 @@ class Phantom:
     seed: int = 0
 
 
-def find_studies(root: str | Path) -> list[Study]:
-    """Return the studies below `root`, sorted by name; a study may have a CT, a mask or both.
+def find_studies(dataset: DataSet) -> list[Study]:
+    """Return the studies of a data set, sorted by name; a study may have a CT, a mask or both.
 
-    Raises UserError where there is no data set, a study lies in two class folders, a file is not where the layout has
-    it, or a link leads to nothing.
+    Raises UserError, naming the key, where the folder is not there, a pattern matches nothing, two files stand for a
+    study, a link leads to nothing, a study's name cannot be the name of a file, or the table does not fit.
     """
-    root = Path(root)
-    scans = _visible(root, "studies/*/*")
+    lines, names_files = read_study_table(dataset.table, f"{dataset.key}.table") if dataset.table else ({}, False)
+    if names_files:
+        studies = [_listed(dataset, line) for line in lines.values()]
+    else:
+        studies = _find_mosmed(dataset) if dataset.is_mosmed else _find(dataset)
+        studies = _completed(dataset, studies, lines) if dataset.table else studies
+    _check_names(dataset, studies)
+    return sorted(studies, key=lambda study: study.name)
+
+
+def _find_mosmed(dataset: DataSet) -> list[Study]:
+    """Return the studies in MosMedData's layout, where every volume has its place and none is passed over."""
+    root = Path(dataset.root)
     masks = _visible(root, "masks/*")
     strays = _visible(root, "studies/*")
-    strays += [path for path in scans if path.parent.name not in CATEGORIES]
+    strays += [path for path in _visible(root, "studies/*/*") if path.parent.name not in CATEGORIES]
     strays += [path for path in masks if not _MASK.search(file_stem(path))]
     if strays:
         raise UserError(
             f"{first_few([str(path) for path in strays])}: not where MosMedData's layout has it. CT volumes lie in "
             f"{root}/studies/CT-0 … CT-4, masks are called {root}/masks/STUDY{MASK_SUFFIX} or STUDY_mask.nii. "
-            "Rename or move them."
+            f"Rename or move them, or describe another layout: lesionbench init {root}"
         )
     folders = [root, root / "masks", root / "studies", *(root / "studies" / category for category in CATEGORIES)]
-    refuse_links_to_nothing([*folders, *_registries(root), *scans, *masks], "dataset.root")
+    scans = [path for category in CATEGORIES for path in _visible(root, f"studies/{category}/*")]
+    refuse_links_to_nothing([*folders, *_registries(root), *scans, *masks], f"{dataset.key}.root")
     if not scans and not masks:
-        raise UserError(_no_dataset(root))
-    return pair_studies(scans, masks)
+        raise UserError(_no_dataset(dataset))
+    return _paired(
+        Pattern(CT_PATTERN, f"{dataset.key}.ct").find(root), Pattern(MASK_PATTERN, f"{dataset.key}.mask").find(root)
+    )
 
 
-def pair_studies(scans: Iterable[str | Path], masks: Iterable[str | Path]) -> list[Study]:
-    """Return the studies that these files make, sorted by name; a CT's folder is its class.
+def _find(dataset: DataSet) -> list[Study]:
+    """Return the studies that the patterns find; patterns without a match are refused."""
+    root = Path(dataset.root)
+    refuse_links_to_nothing([root], f"{dataset.key}.root")
+    if not root.is_dir():
+        raise UserError(f"{dataset.key}.root: there is no folder {root}. Correct the path.")
+    found = []
+    for kind, text in (("ct", dataset.ct), ("mask", dataset.mask)):
+        found.append(Pattern(text, f"{dataset.key}.{kind}").find(root) if text else [])
+        if text and not found[-1]:
+            raise UserError(_no_match(dataset, kind, text))
+    if not any(found):
+        raise UserError(f"{dataset.key}: ct and mask are null, so there are no studies. Set at least one of them.")
+    return _paired(*found)
 
-    Raises UserError where two CTs or two masks are of one name.
+
+def _no_match(dataset: DataSet, kind: str, text: str) -> str:
+    """Say that a pattern matches nothing, with the nearest files that there are, and a pattern for them."""
+    label = f"{dataset.key}.{kind}: nothing below {dataset.root} is called {text}."
+    near = nearest(dataset.root, text)
+    if near is None:
+        return f"{label} There is no volume at all. Correct {dataset.key}.root, or unpack the data set there."
+    files = first_few([found.path.relative_to(dataset.root).as_posix() for found in near.found], 3)
+    nothing = f"Or, if there are no {'CTs' if kind == 'ct' else 'masks'}, write {kind}: null."
+    return f"{label} The nearest are {files}, which this would find:\n  {kind}: {quoted(near.pattern)}\n{nothing}"
+
+
+def _paired(cts: Sequence[Found], masks: Sequence[Found]) -> list[Study]:
+    """Return the studies that files make; names of studies are a patient's own where both patterns know the patient.
+
+    Raises UserError where two files of a kind stand for one study.
     """
-    ct_by_name: dict[str, Path] = {}
-    for path in map(Path, scans):
-        other = ct_by_name.setdefault(file_stem(path), path)
-        if other.parent != path.parent:
-            raise UserError(f"{other} and {path}: a study has one class. Remove the wrong copy.")
-        _check_single([other, path])
-    mask_by_name: dict[str, Path] = {}
-    for path in map(Path, masks):
-        _check_single([mask_by_name.setdefault(mask_stem(path), path), path])
+    by_patient = all(found.patient for found in (*cts, *masks))
+    ct_of, mask_of = (_by_study(found, by_patient) for found in (cts, masks))
+    studies = []
+    for key in {**ct_of, **mask_of}:
+        ct, mask = ct_of.get(key), mask_of.get(key)
+        either = [found for found in (ct, mask) if found]
+        patient = next((found.patient for found in either if found.patient), None)
+        category = next((found.category for found in either if found.category), None)
+        study = key[1]
+        name = f"{patient}_{study}" if patient and not study.startswith(patient) else study
+        studies.append(Study(name, category, ct and ct.path, mask and mask.path, patient))
+    return studies
+
+
+def _by_study(files: Sequence[Found], by_patient: bool) -> dict[tuple[str | None, str], Found]:
+    found: dict[tuple[str | None, str], Found] = {}
+    for file in files:
+        other = found.setdefault((file.patient if by_patient else None, file.study), file)
+        if other.category != file.category:
+            raise UserError(f"{other.path} and {file.path}: a study has one class. Remove the wrong copy.")
+        _check_single([other.path, file.path])
+    return found
+
+
+def _listed(dataset: DataSet, line: Line) -> Study:
+    """Return the study of a line of a table that names files."""
+    label = f"{dataset.key}.table: {dataset.table}: study {line.study!r}"
+    ct, mask = (_resolve(dataset, label, kind, getattr(line, kind)) for kind in ("ct", "mask"))
+    if not ct and not mask:
+        raise UserError(f"{label} has neither a CT nor a mask. Fill in ct or mask, or remove the line.")
+    return Study(line.study, line.category, ct, mask, line.patient, line.series)
+
+
+def _resolve(dataset: DataSet, label: str, kind: str, text: str) -> Path | None:
+    """Return the file that a cell names, below the data set's root or else beside the table."""
+    if not text:
+        return None
+    places = [Path(folder, text) for folder in (dataset.root, Path(str(dataset.table)).parent)]
+    refuse_links_to_nothing(places, f"{dataset.key}.table")
+    found = next((path for path in places if path.exists()), None)
+    if found is None:
+        raise UserError(
+            f"{label}: its {kind} is not there: {' nor '.join(map(str, dict.fromkeys(places)))}. Write the path as it "
+            f"is below {dataset.key}.root ({dataset.root}) or below the folder of the table."
+        )
+    return found
+
+
+def _completed(dataset: DataSet, studies: Sequence[Study], lines: Mapping[str, Line]) -> list[Study]:
+    """Return the studies that the patterns find, with what the table's lines say of them."""
+    missing = sorted(study.name for study in studies if study.name not in lines)
+    if missing:
+        raise UserError(
+            f"{dataset.key}.table: {dataset.table} has no line for {first_few(missing)}, which the patterns find. Its "
+            f"studies are called {first_few(sorted(lines)) or 'nothing'}. Add a line for each, or correct the names."
+        )
+    completed = []
+    for study in studies:
+        line = lines[study.name]
+        patient, category = line.patient or study.patient, line.category or study.category
+        completed.append(replace(study, patient=patient, category=category, series=line.series))
+    return completed
+
+
+def _check_names(dataset: DataSet, studies: Sequence[Study]) -> None:
+    """Refuse names that no file can have on every system, and two studies of one name or one CT."""
+    label = f"{dataset.key}.table: {dataset.table}" if dataset.table else f"{dataset.key}.root: {dataset.root}"
+    bad = [study.name for study in studies if _NO_NAME.search(study.name) or len(study.name.encode()) > LONGEST]
+    if bad:
+        raise UserError(
+            f"{label}: {first_few([repr(name) for name in bad])}: no name of a study, because files of results are "
+            f"called by it. It has 1 to {LONGEST} bytes, does not begin with a dot, and holds no / \\ or control "
+            "characters. Rename these studies, or give them other names in a table (dataset.table)."
+        )
+    by_name: dict[str, Study] = {}
+    by_ct: dict[Path, Study] = {}
+    for study in studies:
+        other = by_name.setdefault(study.name.casefold(), study)
+        if other is not study:
+            raise UserError(
+                f"{label}: the studies {other.name} ({other.ct or other.mask}) and {study.name} "
+                f"({study.ct or study.mask}) would write to the same files of results, where capitals do not count. "
+                "Rename one of them, or remove the wrong one."
+            )
+        if study.ct and (other := by_ct.setdefault(study.ct, study)) is not study:
+            raise UserError(f"{label}: {other.name} and {study.name} have the same CT, {study.ct}. Correct one.")
+
+
+def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterable[str]) -> list[Study]:
+    """Return studies of which (name, category, patient, series, has a CT, has a mask) is known, with their files."""
+    ct, mask = iter(cts), iter(masks)
     return [
-        Study(name, ct.parent.name if (ct := ct_by_name.get(name)) else None, ct, mask_by_name.get(name))
-        for name in sorted({*ct_by_name, *mask_by_name})
+        Study(name, category, Path(next(ct)) if has_ct else None, Path(next(mask)) if has_mask else None, *ids)
+        for name, category, *ids, has_ct, has_mask in known
     ]
 
 
@@ -138,7 +297,7 @@ def find_prediction(folder: str | Path, study: str) -> Path:
 
 
 def find_registry(root: str | Path) -> Path | None:
-    """Return the data set's list of studies and classes, or None where there is none."""
+    """Return MosMedData's list of studies and classes, or None where there is none."""
     return next((path for path in _registries(Path(root)) if path.is_file()), None)
 
 
@@ -184,15 +343,17 @@ def _check_single(paths: list[Path]) -> None:
         raise UserError(f"{' and '.join(map(str, paths))}: two files for one study. Remove the wrong one.")
 
 
-def _no_dataset(root: Path) -> str:
+def _no_dataset(dataset: DataSet) -> str:
+    root = Path(dataset.root)
     nested = next((path.parent for path in sorted(root.glob("*/studies"))), None)
-    hint = f"\nThere is one in {nested}: set dataset.root to that folder." if nested else ""
+    hint = f"\nThere is one in {nested}: set {dataset.key}.root to that folder." if nested else ""
     problem = "has neither studies nor masks" if root.is_dir() else "does not exist"
     return (
-        f"No data set: the folder {root} (dataset.root in the config) {problem}.{hint}\n"
+        f"No data set: the folder {root} ({dataset.key}.root in the config) {problem}.{hint}\n"
         f"MosMedData is at https://mosmed.ai/datasets/covid19_1110. Unpack it so that there are\n"
         f"    {root}/studies/CT-1/study_0255.nii.gz       and so on, in class folders CT-0 … CT-4\n"
         f"    {root}/masks/study_0255_mask.nii.gz         and so on; .nii and capital letters (.NII.GZ) are read too\n"
         f"    {root}/dataset_registry.xlsx                or .csv; optional\n"
-        "or set dataset.root to where it lies. To try the workflow on synthetic scans instead: make demo"
+        f"or set {dataset.key}.root to where it lies. To try the workflow on synthetic scans instead: make demo\n"
+        f"For a data set of another layout, this prints the lines for the config: lesionbench init {root}"
     )

@@ -44,12 +44,24 @@ class Grid(NamedTuple):
         return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000
 
 
+class Forms(NamedTuple):
+    """What a NIfTI header says of an image's place: sform and qform (4, 4), index to mm, and their codes."""
+
+    sform: np.ndarray
+    qform: np.ndarray
+    codes: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Volume:
-    """An image on its source grid: data (i, j, k) and affine (4, 4), index to mm."""
+    """An image on its source grid: data (i, j, k) and affine (4, 4), index to mm.
+
+    forms: what the header of its file says, None where sform and qform are the affine and of code 1 (scanner).
+    """
 
     data: np.ndarray
     affine: np.ndarray
+    forms: Forms | None = None
 
     @property
     def grid(self) -> Grid:
@@ -91,8 +103,7 @@ def match_grid(
         raise UserError(f"{what}: shapes {shapes}. {remedy}")
     if np.allclose(grid.affine, moved.affine, rtol=0, atol=tolerance):
         return moved
-    corners = np.stack(np.meshgrid(*((-0.5, n - 0.5) for n in grid.shape)), axis=-1)
-    offsets = nib.affines.apply_affine(moved.affine - grid.affine, corners)
+    offsets = corner_offsets(grid, moved.affine)
     apart = f"up to {np.linalg.norm(offsets, axis=-1).max():.4g} mm apart"
     if np.abs(offsets @ np.linalg.inv(grid.affine[:3, :3]).T).max() >= 0.5:
         raise UserError(
@@ -104,6 +115,13 @@ def match_grid(
         *(study, *names, apart, *names[::-1]),
     )
     return Volume(moved.data, grid.affine)
+
+
+def corner_offsets(grid: Grid, affine: np.ndarray) -> np.ndarray:
+    """Return how far (…, 3) in mm the corners of a grid lie from where another affine puts them."""
+    corners = np.stack(np.meshgrid(*((-0.5, n - 0.5) for n in grid.shape)), axis=-1)
+    offsets: np.ndarray = nib.affines.apply_affine(affine - grid.affine, corners)
+    return offsets
 
 
 def _reordered(volume: Volume, affine: np.ndarray) -> Volume:

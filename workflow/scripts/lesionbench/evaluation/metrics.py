@@ -1,14 +1,15 @@
 """How well a predicted lesion mask agrees with the reference, per study and per slice.
 
-What is undefined is NaN, never 0 or 1: Dice where both masks are empty, precision where nothing is predicted, recall
-where there is no lesion, surface metrics where either mask is empty. A study whose lesions are all missed has Dice 0.
-Definitions follow Maier-Hein et al., Metrics reloaded, https://doi.org/10.1038/s41592-023-02151-z.
+Where the reference holds no lesion, all scores of overlap, surface and lesions are undefined (NaN), and the volume that
+is predicted there is a score of its own. Where the reference holds lesion and the prediction none, each of them has its
+worst value: to predict nothing must not raise a mean. Definitions follow Maier-Hein et al., Metrics reloaded,
+https://doi.org/10.1038/s41592-023-02151-z.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +18,12 @@ import pandas as pd
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from lesionbench.data.nifti import read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_mask
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import Volume, match_grid, to_slices
 from lesionbench.errors import UserError
+from lesionbench.evaluation.lesions import LOOSE, STRICT, Lesions, Matching
 from lesionbench.evaluation.scoring import Scoring
 
 
@@ -63,14 +66,35 @@ class MaskPair:
         return int(np.count_nonzero(self.box[0] & self.box[1]))
 
     @cached_property
-    def surfaces(self) -> tuple[float, float]:
-        """The 95th percentile Hausdorff distance and the surface Dice (`surface_scores`)."""
-        return surface_scores(*self.box, self.reference.spacing[::-1], self.scoring.surface_tolerance_mm)
+    def nothing_predicted(self) -> bool:
+        """Whether the reference holds lesion and the prediction none."""
+        return self.voxels > 0 and self.predicted == 0
 
     @cached_property
-    def lesions(self) -> dict[str, int]:
-        """How many lesions there are (`lesion_counts`)."""
-        return lesion_counts(*self.box, self.scoring.min_lesion_voxels)
+    def surfaces(self) -> tuple[float, float]:
+        """The 95th percentile Hausdorff distance and the surface Dice (`surface_scores`).
+
+        Where nothing of a lesion is predicted, the image's diagonal and 0.
+        """
+        spacing = self.reference.spacing
+        if self.nothing_predicted:
+            return float(np.linalg.norm(spacing * self.reference.data.shape)), 0.0
+        return surface_scores(*self.box, spacing[::-1], self.scoring.surface_tolerance_mm)
+
+    @cached_property
+    def lesions(self) -> Lesions:
+        """The lesions of both masks."""
+        return Lesions(*self.box, 1000 * self.reference.voxel_ml, self.scoring.min_lesion_mm3)
+
+    @cached_property
+    def loose(self) -> Matching:
+        """The lesions matched at an intersection over union above 0.1."""
+        return self.lesions.match(LOOSE)
+
+    @cached_property
+    def strict(self) -> Matching:
+        """The same above 0.5."""
+        return self.lesions.match(STRICT)
 
     @cached_property
     def slices(self) -> list[dict[str, float]]:
@@ -88,13 +112,22 @@ class MaskPair:
         """Return the volume of a number of voxels in millilitres."""
         return voxels * self.reference.voxel_ml
 
+    def of_lesion(self, part: float, whole: float) -> float:
+        """Return a share, NaN where the reference holds no lesion, 0 where the prediction holds none."""
+        return math.nan if not self.voxels else part / whole if whole else 0.0
+
+    def of_empty(self, value: float) -> float:
+        """Return a score of a study without lesion in the reference, NaN of any other."""
+        return math.nan if self.voxels else value
+
 
 @dataclass(frozen=True)
 class Metric:
     """A score of a study.
 
     name: its column in files; header and digits: in tables; better: the direction that is, None where neither is;
-    compute: its value, NaN where it is undefined. `docs/metrics.md` describes each.
+    compute: its value, NaN where it is undefined; table: the table that shows its mean; signed: whether a sign belongs
+    to it. `docs/metrics.md` describes each.
     """
 
     name: str
@@ -102,36 +135,92 @@ class Metric:
     digits: int
     better: Literal["higher", "lower"] | None
     compute: Callable[[MaskPair], float]
+    table: Literal["metrics", "volumes", "lesions"] = "metrics"
+    signed: bool = False
 
+
+_of_volume = partial(Metric, table="volumes")
+_by_lesion = partial(Metric, table="lesions")
 
 METRICS = (
-    Metric("dice", "Dice", 3, "higher", lambda pair: _ratio(2 * pair.both, pair.voxels + pair.predicted)),
-    Metric("precision", "Precision", 3, "higher", lambda pair: _ratio(pair.both, pair.predicted)),
-    Metric("recall", "Recall", 3, "higher", lambda pair: _ratio(pair.both, pair.voxels)),
+    Metric("dice", "Dice", 3, "higher", lambda pair: pair.of_lesion(2 * pair.both, pair.voxels + pair.predicted)),
+    Metric("precision", "Precision", 3, "higher", lambda pair: pair.of_lesion(pair.both, pair.predicted)),
+    Metric("recall", "Recall", 3, "higher", lambda pair: pair.of_lesion(pair.both, pair.voxels)),
     Metric("hd95_mm", "HD95 (mm)", 1, "lower", lambda pair: pair.surfaces[0]),
     Metric("surface_dice", "Surface Dice", 3, "higher", lambda pair: pair.surfaces[1]),
-    Metric("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
-    Metric("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
     Metric(
+        "nothing_predicted",
+        "Nothing predicted",
+        2,
+        "lower",
+        lambda pair: float(pair.nothing_predicted) if pair.voxels else math.nan,
+    ),
+    _of_volume("reference_ml", "Reference (ml)", 1, None, lambda pair: pair.ml(pair.voxels)),
+    _of_volume("predicted_ml", "Predicted (ml)", 1, None, lambda pair: pair.ml(pair.predicted)),
+    _of_volume(
         "volume_difference_ml",
-        "Volume difference (ml)",
+        "Difference (ml)",
+        1,
+        None,
+        lambda pair: pair.ml(pair.predicted - pair.voxels),
+        signed=True,
+    ),
+    _of_volume(
+        "relative_volume_difference",
+        "Relative difference",
+        2,
+        None,
+        lambda pair: _ratio(pair.predicted - pair.voxels, pair.voxels),
+        signed=True,
+    ),
+    _of_volume(
+        "absolute_volume_difference_ml",
+        "Absolute difference (ml)",
         1,
         "lower",
         lambda pair: pair.ml(abs(pair.predicted - pair.voxels)),
     ),
-    Metric("lesions_reference", "Lesions", 1, None, lambda pair: pair.lesions["lesions_reference"]),
-    Metric("lesions_found", "Found", 1, "higher", lambda pair: pair.lesions["lesions_found"]),
-    Metric("lesions_missed", "Missed", 1, "lower", lambda pair: pair.lesions["lesions_missed"]),
-    Metric("lesions_false", "False", 1, "lower", lambda pair: pair.lesions["lesions_false"]),
+    Metric(
+        "false_positive_ml",
+        "No lesion: predicted (ml)",
+        2,
+        "lower",
+        lambda pair: pair.of_empty(pair.ml(pair.predicted)),
+    ),
+    Metric(
+        "any_false_positive",
+        "No lesion: any predicted",
+        2,
+        "lower",
+        lambda pair: pair.of_empty(float(pair.predicted > 0)),
+    ),
     Metric("false_slices", "False slices", 1, "lower", lambda pair: len(pair.false_slices)),
     Metric("false_slices_ml", "False slices (ml)", 1, "lower", lambda pair: pair.ml(sum(pair.false_slices))),
+    _by_lesion("lesions_reference", "Lesions", 1, None, lambda pair: pair.loose.found + pair.loose.missed),
+    _by_lesion("lesions_dropped", "Dropped", 1, None, lambda pair: pair.lesions.dropped),
+    _by_lesion("lesions_found", "Found", 1, "higher", lambda pair: pair.loose.found),
+    _by_lesion("lesions_missed", "Missed", 1, "lower", lambda pair: pair.loose.missed),
+    _by_lesion("lesions_false", "False", 1, "lower", lambda pair: pair.loose.false),
+    _by_lesion("lesion_dice", "Lesion Dice", 3, "higher", lambda pair: pair.loose.dice),
+    _by_lesion("lesion_f1", "Lesion F1", 3, "higher", lambda pair: pair.loose.f1),
+    _by_lesion("lesion_sq", "SQ", 3, "higher", lambda pair: pair.loose.segmentation_quality),
+    _by_lesion("lesion_pq", "PQ", 3, "higher", lambda pair: pair.loose.panoptic_quality),
+    _by_lesion("lesion_f1_strict", "Strict F1", 3, "higher", lambda pair: pair.strict.f1),
+    _by_lesion("lesion_sq_strict", "Strict SQ", 3, "higher", lambda pair: pair.strict.segmentation_quality),
+    _by_lesion("lesion_pq_strict", "Strict PQ", 3, "higher", lambda pair: pair.strict.panoptic_quality),
 )
 
 
 def evaluate(
-    references: Mapping[str, str | Path], predictions: str | Path, plane: str, scoring: Scoring
+    references: Mapping[str, str | Path],
+    predictions: str | Path,
+    plane: str,
+    scoring: Scoring,
+    reading: Reading = AS_IS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compare the masks in a folder (`studies.find_prediction`) with the references, by the study's name.
+
+    `reading` says how the references are read.
 
     Returns the METRICS of each study, and index, voxels and Dice of each slice of `plane`, both led by column `study`.
     Raises one UserError that lists every prediction that is missing, unreadable or on another grid.
@@ -141,8 +230,8 @@ def evaluate(
     problems = []
     for study, path in references.items():
         try:
-            reference = read_mask(path)
-            prediction = _read_prediction(study, find_prediction(predictions, study))
+            reference = read_mask(path, reading)
+            prediction = _read_prediction(study, find_prediction(predictions, study), reading.predicted)
             prediction = match_grid(study, reference, prediction, names=("reference", "prediction"))
         except UserError as error:
             problems.append(str(error))
@@ -185,32 +274,6 @@ def _surface_points(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return points
 
 
-def lesion_counts(reference: np.ndarray, prediction: np.ndarray, min_voxels: int) -> dict[str, int]:
-    """Count lesions, the components (26 neighbours) of at least `min_voxels` voxels.
-
-    A lesion of the reference is found if any of its voxels is predicted, else missed. One of the prediction is false
-    if none of its voxels is in the reference; the reference's smaller components count as reference here.
-    """
-    lesions, found = _touched(reference, prediction, min_voxels)
-    predicted, right = _touched(prediction, reference, min_voxels)
-    return {
-        "lesions_reference": lesions,
-        "lesions_found": found,
-        "lesions_missed": lesions - found,
-        "lesions_false": predicted - right,
-    }
-
-
-def _touched(mask: np.ndarray, other: np.ndarray, min_voxels: int) -> tuple[int, int]:
-    """Return how many components of `mask` are large enough, and how many of these overlap `other`."""
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    labels = labels[mask]
-    large = np.bincount(labels, minlength=count + 1) >= min_voxels
-    overlap = np.bincount(labels[other[mask]], minlength=count + 1) > 0
-    # Label 0 is the background, which holds none of these voxels.
-    return int(large[1:].sum()), int((large & overlap)[1:].sum())
-
-
 def _slice_scores(a: np.ndarray, b: np.ndarray, affine: np.ndarray, plane: str) -> list[dict[str, float]]:
     voxels, predicted, both = (
         np.count_nonzero(to_slices(mask, affine, plane), axis=(1, 2)).tolist() for mask in (a, b, a & b)
@@ -221,10 +284,10 @@ def _slice_scores(a: np.ndarray, b: np.ndarray, affine: np.ndarray, plane: str) 
     ]
 
 
-def _read_prediction(study: str, path: Path) -> Volume:
+def _read_prediction(study: str, path: Path, reading: Reading) -> Volume:
     if not path.is_file():
         raise UserError(f"{study}: its prediction {path} is missing. Predict it, or name the file as the study.")
-    return read_mask(path)
+    return read_mask(path, reading)
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:

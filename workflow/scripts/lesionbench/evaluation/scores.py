@@ -1,9 +1,10 @@
 """The scores of many runs as frames that tables, statistics and figures are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lesionbench.data.frames import read_frame
@@ -35,16 +36,48 @@ def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -
 def scores_by_study(scores: pd.DataFrame, models: Sequence[str], metric: str = "dice") -> pd.DataFrame:
     """Return `metric` averaged over seeds, a row a study and a column a model, in the order of `models`.
 
-    Seeds in which the metric is undefined are left out of a study's mean; NaN stands where all of them are.
+    NaN stands where the metric is undefined in any seed: a mean over the others would be one of other things. The Dice
+    of a study without lesion is undefined, whatever is predicted.
     """
-    wide = scores.pivot_table(index="study", columns="model", values=metric, aggfunc="mean", dropna=False)
-    return wide.reindex(columns=list(models)).rename_axis(columns=None)
+    values = scores[metric].mask(~has_lesion(scores)) if metric == "dice" else scores[metric]
+    table = scores[["study", "model"]].assign(value=values, undefined=values.isna())
+    groups = table.groupby(["study", "model"])
+    means = groups["value"].mean().mask(groups["undefined"].any())
+    return means.unstack("model").reindex(columns=list(models)).rename_axis(columns=None)
 
 
-def spread_over_seeds(scores: pd.DataFrame, models: Sequence[str]) -> pd.Series:
-    """Return the standard deviation, over seeds, of each model's mean Dice over studies; NaN for a single seed."""
-    means = scores.groupby(["model", "seed"])["dice"].mean()
-    return means.groupby("model").std().reindex(list(models))
+def has_lesion(scores: pd.DataFrame) -> pd.Series:
+    """Return which rows are of studies with lesion in the reference."""
+    return scores["reference_ml"] > 0
+
+
+def compared_studies(dice: pd.DataFrame) -> list[str]:
+    """Return the studies that means, intervals, tests, ranks and words stand on: those with a Dice of every model."""
+    return list(dice.dropna().index)
+
+
+def dice_by_training(
+    scores: pd.DataFrame, models: Sequence[str], studies: Sequence[str], patients: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Return the Dice of each model, an array (trainings, patients): a row a seed, a patient's studies averaged.
+
+    patients: the patient of each of `studies`. Patients are in the same order for all models.
+    """
+    kept = scores[scores["study"].isin(studies)]
+    groups = kept.groupby(["model", "seed", kept["study"].map(patients).rename("patient")])
+    wide = groups["dice"].mean().unstack("patient")
+    return {model: wide.loc[model].to_numpy() if len(studies) else np.empty((1, 0)) for model in models}
+
+
+def false_positives(scores: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Return what each model (row) marks in the studies without lesion, averaged over seeds and studies.
+
+    Columns: false_positive_ml, the volume; any_false_positive, the share of studies with any. NaN without such studies.
+    """
+    empty = scores[~has_lesion(scores)]
+    marked = empty.assign(false_positive_ml=empty["predicted_ml"], any_false_positive=empty["predicted_ml"] > 0)
+    columns = ["false_positive_ml", "any_false_positive"]
+    return marked.groupby("model")[columns].mean().reindex(list(models))
 
 
 def dice_readings(slices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 class Scoring:
     """The section `evaluation` of the configuration; the schema says what each key means.
 
-    threshold: a probability; surface_tolerance_mm: in mm; min_lesion_voxels, resamples: counts.
+    threshold: a probability; surface_tolerance_mm: in mm; min_lesion_mm3: in mm³; resamples: a count.
     """
 
     threshold: float = 0.5
     surface_tolerance_mm: float = 3
-    min_lesion_voxels: int = 10
+    min_lesion_mm3: float = 14
     resamples: int = 10000

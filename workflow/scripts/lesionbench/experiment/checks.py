@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lesionbench.data.studies import Study
+from lesionbench.data.studies import DataSet, Study
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row, Trained
 from lesionbench.files import refuse_links_to_nothing
@@ -34,14 +34,14 @@ def read_reference_results(path: str | None) -> list[list[Any]]:
         ) from None
 
 
-def check_scans(studies: Sequence[Study], root: Path) -> None:
+def check_scans(studies: Sequence[Study], dataset: DataSet) -> None:
     """Refuse masks without a CT, which a training needs."""
     annotated = [study for study in studies if study.mask]
     without_ct = [study.name for study in annotated if not study.ct]
     if without_ct:
         raise UserError(
-            f"{first_few(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {root / 'studies'}. "
-            "Unpack all of the archive there, name each CT as its study (STUDY.nii.gz or STUDY.nii), "
+            f"{first_few(without_ct)}: {len(without_ct)} of {len(annotated)} masks have no CT in {dataset.root}, where "
+            f"{dataset.key}.ct is {dataset.ct or 'null'}. Unpack all of the data set there, name each CT as its study, "
             "or remove these masks."
         )
 

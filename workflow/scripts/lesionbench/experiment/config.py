@@ -63,6 +63,14 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_sorted(resolved))
 
 
+def dataset_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections `dataset` and `pathvars` of a configuration, checked and completed; others do not count."""
+    some = {key: config[key] for key in ("dataset", "pathvars") if key in config}
+    model = {"models": {"model": {"architecture": "classic-unet"}}, "compare": ["model"]}
+    resolved = resolve_config(some | model)
+    return {key: resolved[key] for key in ("dataset", "pathvars")}
+
+
 def _check_models(config: Mapping[str, Any]) -> None:
     if not config.get("compare"):
         raise UserError(

@@ -4,14 +4,23 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from lesionbench.data.reading import Reading
 from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
-from lesionbench.data.studies import Phantom, Study, find_registry, find_studies, phantom_studies
+from lesionbench.data.studies import (
+    CATEGORIES,
+    DataSet,
+    Phantom,
+    Study,
+    find_registry,
+    find_studies,
+    phantom_studies,
+)
 from lesionbench.experiment.checks import (
     check_files,
     check_masks_from_elsewhere,
@@ -30,14 +39,15 @@ from lesionbench.words import counted
 class Experiment:
     """A resolved configuration with the studies that it finds, the folds that it makes of them, and its rows.
 
-    registry: the data set's list of studies and classes, None where there is none; rows: the models that are compared,
-    by name, in the order of the tables; reference_results: the numbers to set beside ours, a row of model, mean Dice
-    and maximum Dice each.
+    dataset: where the studies lie; registry: the data set's list of studies and classes, None where there is none;
+    rows: the models that are compared, by name, in the order of the tables; reference_results: the numbers to set
+    beside ours, a row of model, mean Dice and maximum Dice each.
 
     Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
 
     settings: dict[str, Any]
+    dataset: DataSet
     registry: Path | None
     studies: dict[str, Study]
     folds: dict[int, Fold]
@@ -60,6 +70,22 @@ class Experiment:
         return [str(study.mask) for study in self.studies.values() if study.mask]
 
     @cached_property
+    def listing(self) -> list[list[Any]]:
+        """Name, category, patient and series of each study, and whether it has a CT and a mask."""
+        return [
+            [study.name, study.category, study.patient, study.series, bool(study.ct), bool(study.mask)]
+            for study in self.studies.values()
+        ]
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """The classes of the studies in their order: MosMedData's, or all that the data set names."""
+        found = {study.category for study in self.studies.values() if study.category}
+        unknown = self.dataset.table and not found
+        is_mosmed = self.dataset.is_mosmed and found <= set(CATEGORIES) and not unknown
+        return list(CATEGORIES) if is_mosmed else sorted(found)
+
+    @cached_property
     def annotated(self) -> list[str]:
         """Names of the studies with a lesion mask."""
         return [study.name for study in self.studies.values() if study.mask]
@@ -68,6 +94,11 @@ class Experiment:
     def patients(self) -> dict[str, str]:
         """The patient of each annotated study; a study of an unknown patient stands for one."""
         return {study.name: study.patient or study.name for study in self.studies.values() if study.mask}
+
+    @cached_property
+    def test_share(self) -> float:
+        """The test studies of a fold over those that train its networks, on average over folds."""
+        return sum(len(fold.test) / len(fold.train) for fold in self.folds.values()) / len(self.folds)
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -112,7 +143,7 @@ class Experiment:
     @cached_property
     def scoring(self) -> dict[str, Any]:
         """What the scores of a mask depend on; the threshold has already made the mask."""
-        return {key: self.settings["evaluation"][key] for key in ("min_lesion_voxels", "surface_tolerance_mm")}
+        return {key: self.settings["evaluation"][key] for key in ("min_lesion_mm3", "surface_tolerance_mm")}
 
     @cached_property
     def used_settings(self) -> dict[str, Any]:
@@ -130,13 +161,26 @@ class Experiment:
         """Return the lesion mask of a study."""
         return str(self.studies[study].mask)
 
+    def reading(self, *keys: str) -> dict[str, Any]:
+        """Return how the data set's files are read: of the keys of `Reading` these, or all."""
+        return {key: self.settings["dataset"][key] for key in keys or [field.name for field in fields(Reading)]}
+
+    def study_reading(self, study: str) -> dict[str, Any]:
+        """Return how a study's files are read: the table may say which series of its CT."""
+        series = self.studies[study].series
+        return {**self.reading(), "series": series} if series else self.reading()
+
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
         return {subset: list(getattr(self.folds[int(fold)], subset)) for subset in SUBSETS}
 
+    def subset(self, fold: int | str, subset: str) -> list[str]:
+        """Return the names of the studies in a subset of a fold."""
+        return self.subsets(fold)[subset]
+
     def tested(self, fold: int | str) -> list[str]:
         """Return the names of the test studies of a fold."""
-        return self.subsets(fold)["test"]
+        return self.subset(fold, "test")
 
     def references(self, fold: int | str) -> list[str]:
         """Return the reference masks of the test studies of a fold."""
@@ -213,20 +257,22 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     settings = resolve_config(config)
     phantom = settings["dataset"]["phantom"]
-    root = Path("<results>/phantom") if phantom else Path(settings["dataset"]["root"])
-    studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(root)
-    registry = root / "dataset_registry.csv" if phantom else find_registry(root)
+    dataset = DataSet("<results>/phantom") if phantom else DataSet.of(settings["dataset"])
+    root = Path(dataset.root)
+    studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(dataset)
+    registry = root / "dataset_registry.csv" if phantom else find_registry(root) if dataset.is_mosmed else None
     rows = {model: make_row(model, settings["models"][model]) for model in settings["compare"]}
     check_files(settings, rows)
     reference = read_reference_results(settings["reference_results"])
     if any(row.trained for row in rows.values()):
-        check_scans(studies, root)
-    annotated = [study.name for study in studies if study.mask]
-    folds = {fold.index: fold for fold in make_folds(annotated, Split(**settings["split"]))}
-    experiment = Experiment(settings, registry, {study.name: study for study in studies}, folds, rows, reference)
+        check_scans(studies, dataset)
+    patients = {study.name: study.patient or study.name for study in studies if study.mask}
+    folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]))}
+    by_name = {study.name: study for study in studies}
+    experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference)
     check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
-    check_paths([] if phantom else experiment.scans + experiment.masks, rows)
+    check_paths([] if phantom else [*by_name, *experiment.scans, *experiment.masks], rows)
     return experiment
 
 

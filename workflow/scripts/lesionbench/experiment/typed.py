@@ -102,6 +102,20 @@ def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
             )
 
 
+def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the keys of one file of a configuration. Raises UserError where it is none."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        config = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as YAML ({reason}). Give a configuration, or a folder.") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: this is no configuration: it holds no keys. Give one, or a folder.")
+    check_config_files([path])
+    return config
+
+
 def _double_keys(root: yaml.Node | None) -> list[tuple[str, int, int]]:
     """Return each key that is given twice in one mapping, and both lines, from 1."""
     found: list[tuple[str, int, int]] = []

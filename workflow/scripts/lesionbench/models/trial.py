@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lesionbench.data.nifti import read_header
+from lesionbench.data.reading import Reading
+from lesionbench.data.scans import read_header
 from lesionbench.data.volume import to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
@@ -36,9 +37,9 @@ class Trial:
     weights: str | None = None
 
 
-def slice_sizes(scans: Iterable[str | Path], plane: str) -> list[Size]:
+def slice_sizes(scans: Iterable[str | Path], plane: str, reading: Reading) -> list[Size]:
     """Return the heights and widths of the slices of CTs in a plane, each once, from their headers."""
-    grids = [read_header(scan) for scan in scans]
+    grids = [read_header(scan, reading) for scan in scans]
     shapes = {to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane).shape for grid in grids}
     return sorted({(rows, columns) for _, rows, columns in shapes})
 

@@ -79,19 +79,22 @@ FIGURES: Mapping[str, Figure] = {
             "Comparison",
             "Dice of {studies} by each model: a dot is a study. A grey line joins the dots of one study; where "
             "there are more than 15 studies, a grey shape shows the density of the dots instead. Squares are "
-            "means with their 95 % interval (BCa bootstrap over studies), which is left out for fewer than six "
-            "studies; upright bars are the paper's means, where given. Overlapping intervals do not show that "
-            "models are equal, since the studies are the same.",
+            "means with their 95 % interval (logit-t over patients, of these trained networks); upright bars are "
+            "the paper's means, where given. Studies without lesion are left out. Overlapping intervals do not show "
+            "that models are equal, since the studies are the same.",
         ),
         Figure(
             "pairwise_differences",
             "score_charts:pairwise_differences",
             ("comparison",),
             "Comparison",
-            "Mean difference in Dice, first − second, of pairs of models on the same {studies}, with 95 % "
-            "interval (BCa bootstrap over studies). Blue pairs differ: zero lies outside the interval and"
-            " Wilcoxon's signed-rank p, corrected by Holm, is below 0.05. Of grey ones this is not shown, which "
-            "does not mean that they are equal.",
+            "Mean difference in Dice, first − second, of pairs of models on the same {studies}, without those that "
+            "hold no lesion. Thick lines are 95 % intervals of these trained networks (t over patients), thin ones "
+            "those of networks trained again, where there are several trainings or folds; both are for one pair "
+            "alone. Blue pairs differ: the largest p of all tests (signed ranks, mean, trained again), corrected by "
+            "Holm for all pairs, is below 0.05. Of grey ones this is not shown, which does not mean that they are "
+            "equal. A hollow mark is a pair whose interval leaves out zero, but not after the correction. Wins are "
+            "patients in whom the first scores higher.",
             needs="several models",
         ),
         Figure(
@@ -99,10 +102,12 @@ FIGURES: Mapping[str, Figure] = {
             "score_charts:rank_stability",
             ("comparison",),
             "Comparison",
-            "How often each of {models} models takes each rank by mean Dice with {studies} drawn again with "
-            "replacement ({resamples} times). A row that spreads over several ranks belongs to a model whose "
-            "place another sample of studies would change. The model of the best mean rank comes first. Shares "
-            "below 0.5 % are left blank.",
+            "How often each of {models} models takes each rank by mean Dice with the patients of {studies}, and the "
+            "trainings of each model, drawn again with replacement ({resamples} times). A row that spreads over "
+            "several ranks belongs to a model whose place another sample would change. Shares say how firm this "
+            "order is; they are no probabilities that a model is the best: a model may come first in nearly all "
+            "draws and not be told apart from the next. The model of the best mean rank comes first. Shares below "
+            "0.5 % are left blank.",
             needs="several models",
         ),
         Figure(
@@ -121,8 +126,8 @@ FIGURES: Mapping[str, Figure] = {
             ("comparison", "cost"),
             "Comparison",
             "Mean Dice on {studies}, of each model that is trained here, over its parameters and over the "
-            "multiply-accumulate operations (in billions) that one slice takes. Bars are 95 % intervals (BCa "
-            "bootstrap over studies), which are left out for fewer than six studies.",
+            "multiply-accumulate operations (in billions) that one slice takes. Bars are 95 % intervals (logit-t "
+            "over patients, of these trained networks).",
             needs="trainings",
         ),
         Figure(

@@ -4,31 +4,33 @@ from typing import Any
 
 import pandas as pd
 
-from lesionbench.evaluation.comparison import Comparison
-from lesionbench.evaluation.metrics import METRICS
+from lesionbench.evaluation.comparison import FAILURE, Comparison, Sample
 from lesionbench.evaluation.scores import READINGS
+from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import fewest_studies
-from lesionbench.report.conclusions import conclusions
+from lesionbench.report.conclusions import conclusions, unit, units
+from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
+from lesionbench.words import counted
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 
-
-def make_tables(comparison: Comparison) -> dict[str, Table]:
-    """Return the tables comparison, pairwise, per_study, metrics and readings."""
+def make_tables(comparison: Comparison, scoring: Scoring | None = None) -> dict[str, Table]:
+    """Return the tables comparison, pairwise, per_study, metrics, volumes, lesions and readings."""
     return {
         "comparison": models(comparison),
         "pairwise": pairwise(comparison),
         "per_study": per_study(comparison),
-        "metrics": metric_means(comparison),
+        "metrics": metric_means(comparison, scoring or Scoring()),
+        "volumes": volume_means(comparison),
+        "lesions": lesion_means(comparison, scoring or Scoring()),
         "readings": readings(comparison),
     }
 
 
 def models(comparison: Comparison) -> Table:
-    """Return mean and maximum Dice of each model beside the paper's, with interval, quartiles and first ranks."""
+    """Return mean, minimum and maximum Dice of each model beside the paper's, with intervals and first ranks."""
     data = comparison.models
-    notes = (*conclusions(comparison), *comparison_notes(data))
+    notes = (*conclusions(comparison), *comparison_notes(comparison))
     return Table("Comparison of the models", data, show_comparison(data), notes)
 
 
@@ -46,95 +48,134 @@ def show_comparison(data: pd.DataFrame) -> pd.DataFrame:
             "Paper max": data["paper_max_dice"].map(format_number),
             "Max − paper": _signed(data["max_difference"]),
         }
+    shown["Mean, 95\u00a0% interval"] = _intervals(data["mean_low"], data["mean_high"])
+    if data["recipe_low"].notna().any():
+        shown["Trained again, 95\u00a0% interval"] = _intervals(data["recipe_low"], data["recipe_high"])
     shown |= {
-        "Mean, 95\u00a0% interval": _intervals(data["mean_low"], data["mean_high"]),
         "Median": data["median"].map(format_number),
         "Quartiles": _intervals(data["quartile_1"], data["quartile_3"]),
+        "Min Dice": data["min_dice"].map(format_number),
+        f"Dice < {FAILURE}": data["failures"].map(str),
+        "SD over seeds": data["sd_over_seeds"].map(format_number),
     }
-    if data["sd_over_seeds"].notna().any():
-        shown["SD over seeds"] = data["sd_over_seeds"].map(format_number)
     if len(data) > 1:
-        shown["Ranked first"] = [UNDEFINED if pd.isna(x) else f"{100 * x:.0f} %" for x in data["ranked_first"]]
-    shown["Studies"] = data["studies"].map(str)
-    if data["undefined"].any():
-        shown["Undefined"] = data["undefined"].map(str)
+        shown["Ranked first"] = [_percent(share) for share in data["ranked_first"]]
+    if data["false_positive_ml"].notna().any():
+        shown["False positive (ml)"] = [format_number(volume, 1) for volume in data["false_positive_ml"]]
+        shown["Any false positive"] = [_percent(share) for share in data["any_false_positive"]]
     return pd.DataFrame(shown)
 
 
-def comparison_notes(data: pd.DataFrame) -> list[str]:
+def comparison_notes(comparison: Comparison) -> list[str]:
     """Return how the comparison is to be read."""
-    notes = [
-        "Dice per study, on the whole volume, averaged over seeds first; interval: BCa bootstrap over studies; "
-        "ranked first: share of resamples of the studies in which the model has the highest mean."
-    ]
-    if data["studies"].max() < fewest_studies():
-        notes.append(f"Neither is given for fewer than {fewest_studies()} studies: resampling so few is no evidence.")
+    sample, data = comparison.sample, comparison.models
+    notes = [_describe_sample(sample), *_describe_intervals(sample, data)]
+    if data["sd_over_seeds"].isna().all():
+        notes.append("SD over seeds is empty: there is one training of each model.")
+    if len(data) > 1:
+        drawn = "and trainings " if (data["trainings"] > 1).any() else ""
+        notes.append(
+            f"Ranked first: share of draws of the {units(sample)} {drawn}with replacement in which the model has the "
+            "highest mean; no probability that it is the best."
+            if sample.patients >= fewest_studies()
+            else f"Ranked first is not given for fewer than {fewest_studies()}: drawing so few again is no evidence."
+        )
     if data["paper_mean_dice"].notna().any():
         notes.append(
             "The paper names neither its test studies nor its averaging; a difference from it mixes split, seed, "
             "recipe and reading."
         )
-    if data["undefined"].any():
-        notes.append("Undefined: studies without lesion in both reference and prediction; they count in no column.")
+    return notes
+
+
+def _describe_sample(sample: Sample) -> str:
+    several = f" of {counted(sample.patients, 'patient')}, who count once each" if unit(sample) == "patient" else ""
+    text = (
+        f"n = {counted(sample.studies, 'study')}{several}: those with lesion and a score of every model. All columns "
+        "of Dice, tests and ranks stand on them. Dice of the whole volume; a study's trainings are averaged first."
+    )
+    if sample.unscored:
+        text += f" {counted(sample.unscored, 'study')} with lesion lack a score of some model."
+    if sample.lesion_free:
+        text += (
+            f" {counted(sample.lesion_free, 'study')} without lesion count apart: false positive is the volume marked "
+            "there, any false positive the share of them in which anything is."
+        )
+    return text
+
+
+def _describe_intervals(sample: Sample, data: pd.DataFrame) -> list[str]:
+    if sample.patients < 2:
+        return ["There is no interval of one."]
+    notes = [
+        f"Interval: logit-t over {units(sample)}, of these trained networks on others like them. In simulations with "
+        f"skewed scores within 0 and 1 it covers the mean in {100 * sample.coverage:.0f}\u00a0% for n = "
+        f"{sample.patients:,}."
+    ]
+    if sample.folds > 1:
+        notes.append(
+            f"Trained again: of the recipe, trained and tested on other patients; the corrected resampled t over "
+            f"{sample.folds} folds, which share training data (Nadeau and Bengio)."
+        )
+    elif data["recipe_low"].notna().any():
+        notes.append(
+            f"Trained again: the recipe with other seeds on other {units(sample)}, both drawn again, crossed; the "
+            "training data stay the same."
+        )
     return notes
 
 
 def pairwise(comparison: Comparison) -> Table:
     """Return the differences of all pairs of models, and in words what they show."""
     data = comparison.pairs
-    shown = pd.DataFrame(
-        {
-            "First": data["first_label"],
-            "Second": data["second_label"],
-            "Difference": _signed(data["difference"]),
-            "95\u00a0% interval": _intervals(data["low"], data["high"], signed=True),
-            "p": data["p"].map(_format_p),
-            "p (Holm)": data["p_holm"].map(_format_p),
-            "Wins/ties/losses": [f"{row.wins}/{row.ties}/{row.losses}" for row in data.itertuples()],
-            "Detectable": data["detectable"].map(format_number),
-            "Differ": data["different"].map({True: "yes", False: "no"}),
-            "Studies": data["studies"].map(str),
-        }
+    shown: dict[str, Any] = {
+        "First": data["first_label"],
+        "Second": data["second_label"],
+        "Difference": _signed(data["difference"]),
+        "95\u00a0% interval": _intervals(data["low"], data["high"], signed=True),
+    }
+    recipe = data["p_recipe"].notna().any()
+    if recipe:
+        shown["Trained again, 95\u00a0% interval"] = _intervals(data["recipe_low"], data["recipe_high"], signed=True)
+    shown |= {"p, ranks": data["p_rank"].map(_format_p), "p, mean": data["p_mean"].map(_format_p)}
+    if recipe:
+        shown["p, trained again"] = data["p_recipe"].map(_format_p)
+    shown |= {
+        "p (Holm)": data["p_holm"].map(_format_p),
+        "Wins/ties/losses": [f"{row.wins}/{row.ties}/{row.losses}" for row in data.itertuples()],
+        "n for 0.05": [format_number(number, 0) for number in data["studies_for_05"]],
+        "n for 0.02": [format_number(number, 0) for number in data["studies_for_02"]],
+        "Differ": data["different"].map({True: "yes", False: "no"}),
+    }
+    many = units(comparison.sample)
+    again = (
+        " Trained again: of the recipes with other trainings, as in the table of models; p, trained again, tests that."
+        if recipe
+        else ""
     )
-    notes = (
-        "Mean difference in Dice per study, first − second; interval: BCa bootstrap over studies, for each pair alone; "
-        "p: Wilcoxon signed-rank test; wins: studies in which the first scores higher; detectable: true difference "
-        "that would have been found with a chance of 80 %; differ: Holm's p below 0.05 and zero outside the "
-        "interval.",
+    note = (
+        f"Mean difference in Dice, first − second, n = {comparison.sample.patients:,} {many}; interval: t over "
+        f"{many}, of these trained networks, for each pair alone.{again} p, ranks: Wilcoxon signed-rank test; p, mean: "
+        f"t test; p (Holm): the largest of a pair's p, corrected for all pairs; wins: {many} in which the first scores "
+        f"higher; n for 0.05 and 0.02: {many} needed to find a true difference of that size with a chance of 80 % at "
+        "this spread, for the next experiment; differ: p (Holm) below 0.05. An interval may leave out zero without "
+        "that, since it is not corrected for the other pairs."
     )
     title = "Differences between the models"
-    return Table(title, data, shown, (*conclusions(comparison), *notes), text_columns=2)
+    return Table(title, data, pd.DataFrame(shown), (*conclusions(comparison), note), text_columns=2)
 
 
 def per_study(comparison: Comparison) -> Table:
-    """Return the Dice of each study (row) by each model (column)."""
-    dice, labels = comparison.dice, list(comparison.labels.values())
+    """Return the Dice of each study (row) by each model (column), a dash where the reference holds no lesion."""
+    dice, labels = comparison.scores["dice"], list(comparison.labels.values())
     shown = dice.map(format_number).set_axis(labels, axis="columns")
     shown.insert(0, "Study", dice.index, allow_duplicates=True)
-    return Table("Dice of each study", dice.reset_index(), shown, ("Averaged over seeds.",))
-
-
-def metric_means(comparison: Comparison) -> Table:
-    """Return each model's mean over studies of every further metric, and in how many studies it is undefined."""
-    labels = comparison.labels
-    data = pd.DataFrame({"model": list(labels), "label": list(labels.values())})
-    shown = pd.DataFrame({"Model": list(labels.values())})
-    for metric in METRICS:
-        if metric.name not in comparison.scores or metric.name == "dice":
-            continue
-        scores = comparison.scores[metric.name]
-        means, undefined = scores.mean().to_numpy(), scores.isna().sum().to_numpy()
-        data[metric.name], data[f"{metric.name}_undefined"] = means, undefined
-        header = f"{metric.header} {ARROWS[metric.better]}" if metric.better else metric.header
-        shown[header] = [
-            format_number(mean, metric.digits) + (f" ({count})" if count else "")
-            for mean, count in zip(means, undefined, strict=True)
-        ]
-    notes = (
-        "Means over studies, seeds averaged first. In brackets: studies in which the metric is undefined. "
-        "Arrows: the direction that is better.",
+    return Table(
+        "Dice of each study",
+        dice.reset_index(),
+        shown,
+        ("Averaged over seeds. A dash: the reference holds no lesion.",),
     )
-    return Table("Further metrics", data, shown, notes)
 
 
 def readings(comparison: Comparison) -> Table:
@@ -144,8 +185,15 @@ def readings(comparison: Comparison) -> Table:
     data.insert(1, "label", labels)
     shown = means.map(format_number).rename(columns=lambda name: READINGS[name].capitalize())
     shown.insert(0, "Model", labels)
-    notes = ("The same predictions throughout; empty: neither reference nor prediction holds lesion in the slice.",)
+    notes = (
+        f"The same predictions of {counted(comparison.sample.studies, 'study')} with lesion throughout; empty: neither "
+        "reference nor prediction holds lesion in the slice.",
+    )
     return Table("Mean Dice by what is averaged", data, shown, notes)
+
+
+def _percent(share: float) -> str:
+    return UNDEFINED if pd.isna(share) else f"{100 * share:.0f} %"
 
 
 def _signed(values: pd.Series) -> list[str]:

@@ -58,8 +58,9 @@ def describe_answer(comparison: Comparison) -> dict[str, Any]:
     return {
         "table": show_comparison(comparison.models),
         "conclusions": conclusions(comparison),
-        "notes": comparison_notes(comparison.models),
-        "studies": len(comparison.dice),
+        "notes": comparison_notes(comparison),
+        "studies": comparison.sample.studies,
+        "tested": len(comparison.scores["dice"]),
     }
 
 

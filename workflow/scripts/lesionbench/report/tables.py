@@ -25,6 +25,7 @@ _TEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"${math}$" for character, math in {"<": "<", ">": ">", "−": "-", "×": r"\times"}.items()},
+    "³": "$^3$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "–": "--",
@@ -39,7 +40,7 @@ _BLOCK = re.compile(r"^([#>+-]|\d+[.)])(?=\s)")
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color:#222}table{border-collapse:collapse;"
     "border-block:2px solid #222;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;"
-    "padding-bottom:.5rem}th,td{padding:.3rem .6rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
+    "padding-bottom:.5rem}th,td{padding:.3rem .4rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
     "thead{border-bottom:1px solid #222}.text{text-align:left}p{max-width:46rem;font-size:.9rem;margin:.5rem 0}"
 )
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from lesionbench.data.nifti import read_ct, write_mask
+from lesionbench.data.nifti import write_mask
+from lesionbench.data.reading import AS_IS, Reading, scan_stem
+from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Grid, from_slices
 from lesionbench.errors import UserError
@@ -67,12 +69,13 @@ def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> 
 def write_prediction(predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path) -> float:
     """Predict a study, write its mask as NIfTI on the source's grid and return the lesion volume in ml."""
     mask = from_slices(predict_stack(predictor, stack, threshold), stack.affine, stack.plane)
-    write_mask(path, mask, stack.affine)
+    write_mask(path, mask, stack.affine, stack.forms)
     return int(mask.sum(dtype=np.int64)) * Grid(mask.shape, stack.affine).voxel_ml
 
 
-def segment(predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5) -> float:
-    """Segment the CT of a NIfTI file as `write_prediction` does a study's slices; return the lesion volume in ml."""
-    name = Path(ct).name.partition(".")[0]
-    stack = stack_slices(name, read_ct(ct), None, predictor.record.preprocessing)
+def segment(
+    predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5, reading: Reading = AS_IS
+) -> float:
+    """Segment a CT of any format as `write_prediction` does a study's slices; return the lesion volume in ml."""
+    stack = stack_slices(scan_stem(ct), read_ct(ct, reading), None, predictor.record.preprocessing)
     return write_prediction(predictor, stack, threshold, mask)

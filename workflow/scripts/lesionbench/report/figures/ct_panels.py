@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from lesionbench.data.nifti import read_mask
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.scans import read_mask
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.data.studies import find_prediction
 from lesionbench.data.volume import to_slices
@@ -80,19 +81,24 @@ def example_slice(stacks: Mapping[str, str | Path]) -> Figure:
 
 
 def prediction_strip(
-    stacks: Mapping[str, str | Path], predictions: str | Path, slices: pd.DataFrame, label: str
+    stacks: Mapping[str, str | Path],
+    predictions: str | Path,
+    slices: pd.DataFrame,
+    label: str,
+    reading: Reading = AS_IS,
 ) -> Figure:
     """Draw ten slices of a study with prediction and reference: Figures 6.2, 7.1, 8.3 and 9.3.
 
     The study is the one of median lesion volume, the run of slices the one with most lesion, so that all models of an
     experiment show the same. Slices are consecutive; where they lie nearer than 5 mm, as coronal ones do, steps of
-    about 5 mm are taken, since neighbours would look the same. `slices` are the model's scores a slice.
+    about 5 mm are taken, since neighbours would look the same. `slices` are the model's scores a slice, `reading`
+    says how the data set is read.
     """
     study = middle_study({str(name): rows["reference_voxels"].sum() for name, rows in slices.groupby("study")})
     voxels = slices[slices["study"] == study].sort_values("slice")["reference_voxels"].tolist()
     stack = load_stack(stacks[study])
     indices = lesion_run(voxels, STRIP_SLICES, max(1, round(STRIP_STEP_MM / stack.spacing[0])))
-    views = _views([Pick(study, index) for index in indices], stack, [predictions], [slices])
+    views = _views([Pick(study, index) for index in indices], stack, [predictions], [slices], reading)
     half = math.ceil(len(views) / 2)
     figure, grid = _panel_grid([views[0].ratio] * half, 6, top=0.42, aisle=0.15)
     blocks = [*grid[:, :3], *grid[:, 3:]]
@@ -140,23 +146,28 @@ def read_views(
     stacks: Mapping[str, str | Path],
     predictions: Sequence[str | Path],
     slices: Sequence[pd.DataFrame],
+    reading: Reading = AS_IS,
 ) -> list[View]:
     """Read the picked slices with the predictions in each folder, reading each study once.
 
-    `slices` holds the scores a slice that belong to each folder.
+    `slices` holds the scores a slice that belong to each folder; `reading` says how the data set is read.
     """
     views: dict[Pick, View] = {}
     for study in sorted({pick.study for pick in picks}):
         chosen = [pick for pick in picks if pick.study == study]
-        views.update(zip(chosen, _views(chosen, load_stack(stacks[study]), predictions, slices), strict=True))
+        views.update(zip(chosen, _views(chosen, load_stack(stacks[study]), predictions, slices, reading), strict=True))
     return [views[pick] for pick in picks]
 
 
 def _views(
-    picks: Sequence[Pick], stack: SliceStack, predictions: Sequence[str | Path], slices: Sequence[pd.DataFrame]
+    picks: Sequence[Pick],
+    stack: SliceStack,
+    predictions: Sequence[str | Path],
+    slices: Sequence[pd.DataFrame],
+    reading: Reading = AS_IS,
 ) -> list[View]:
     """Return views of one study. `predictions` are folders, `slices` the scores of each."""
-    masks = [read_mask(find_prediction(folder, stack.study)) for folder in predictions]
+    masks = [read_mask(find_prediction(folder, stack.study), reading.predicted) for folder in predictions]
     cut = [to_slices(mask.data, mask.affine, stack.plane) for mask in masks]
     dice = [scores[scores["study"] == stack.study].set_index("slice")["dice"] for scores in slices]
     return [

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import fewest_studies, limits_of_agreement
+from lesionbench.report.conclusions import pairs_of, widest_interval
 from lesionbench.report.style import (
     BLUE,
     COLUMN,
@@ -35,6 +36,16 @@ from lesionbench.report.tables import format_interval, format_number
 
 _MOST_LINES = 15  # studies whose lines through all models an eye can follow
 _MOST_PAIRS = 28
+_PAIR_LOOKS: dict[str, dict[str, Any]] = {
+    "differ": {"color": BLUE, "marker": "s", "markersize": 5},
+    "alone": {"color": GREY, "marker": "o", "markersize": 5.5, "markerfacecolor": "white"},
+    "none": {"color": GREY, "marker": "o", "markersize": 5},
+}
+_PAIR_LABELS = {
+    "differ": "differ (Holm)",
+    "none": "no difference shown",
+    "alone": "none shown: zero outside, but p (Holm) ≥ 0.05",
+}
 
 
 def dice_by_model(comparison: Comparison) -> Figure:
@@ -71,15 +82,11 @@ def dice_by_model(comparison: Comparison) -> Figure:
 
 
 def pairwise_differences(comparison: Comparison) -> Figure:
-    """Draw the mean difference in Dice of each pair of models with its interval: a forest plot.
+    """Draw the mean difference in Dice of pairs of models (`_pairs_to_draw`) with its intervals: a forest plot.
 
-    Of more than 28 pairs only those with the model of the highest mean are drawn.
+    A thick line is the interval of these trained networks, a thin one that of networks trained again.
     """
-    pairs = comparison.pairs
-    if len(pairs) > _MOST_PAIRS:
-        gains = pd.concat([pairs.set_index("first")["difference"], -pairs.set_index("second")["difference"]])
-        leader = gains.groupby(level=0).mean().idxmax()
-        pairs = pairs[(pairs["first"] == leader) | (pairs["second"] == leader)]
+    pairs = _pairs_to_draw(comparison)
     rows = np.arange(len(pairs))
     figure = new_figure(PAGE * 0.85, 1.1 + 0.34 * len(rows))
     axes = figure.add_subplot()
@@ -88,10 +95,13 @@ def pairwise_differences(comparison: Comparison) -> Figure:
         hide_axes(axes)
         return figure
     axes.axvline(0, color=INK, linewidth=0.8)
-    for row, pair in enumerate(pairs.to_dict("records")):
-        colour, mark = (BLUE, "s") if pair["different"] else (GREY, "o")
-        axes.plot([pair["low"], pair["high"]], [row, row], color=colour, linewidth=1.5)
-        axes.plot(pair["difference"], row, mark, color=colour, markersize=5)
+    low, high = widest_interval(pairs)
+    kinds = np.where(pairs["different"], "differ", np.where((low > 0) | (high < 0), "alone", "none"))
+    for row, (pair, kind) in enumerate(zip(pairs.to_dict("records"), kinds, strict=True)):
+        look = _PAIR_LOOKS[kind]
+        axes.plot([pair["recipe_low"], pair["recipe_high"]], [row, row], color=look["color"], linewidth=0.8)
+        axes.plot([pair["low"], pair["high"]], [row, row], color=look["color"], linewidth=2.2)
+        axes.plot(pair["difference"], row, **look)
         counts = f"{pair['wins']}/{pair['ties']}/{pair['losses']}"
         _write_beside(axes, row, format_number(pair["difference"], signed=True), counts)
     _write_beside(axes, -0.9, "mean", "wins/ties/losses")
@@ -101,10 +111,20 @@ def pairwise_differences(comparison: Comparison) -> Figure:
     first, second = ([fold_label(label, 40, 1) for label in pairs[f"{side}_label"]] for side in ("first", "second"))
     axes.set_yticks(rows, [f"{one}\n− {other}" for one, other in zip(first, second, strict=True)])
     axes.grid(axis="y", visible=False)
-    axes.plot([], [], "s-", color=BLUE, markersize=5, label="differ (Holm)")
-    axes.plot([], [], "o-", color=GREY, markersize=5, label="no difference shown")
+    for kind, label in _PAIR_LABELS.items():
+        if kind != "alone" or kind in kinds:
+            axes.plot([], [], **_PAIR_LOOKS[kind] | {"linestyle": "-", "linewidth": 2.2}, label=label)
+    if pairs["recipe_low"].notna().any():
+        axes.plot([], [], "-", color=GREY, linewidth=0.8, label="interval if trained again")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _pairs_to_draw(comparison: Comparison) -> pd.DataFrame:
+    """Return the pairs of models; of more than 28 only those with the model of the highest mean."""
+    if len(comparison.pairs) <= _MOST_PAIRS:
+        return comparison.pairs
+    return pairs_of(comparison.pairs, str(comparison.models.set_index("model")["mean_dice"].idxmax()))
 
 
 def _write_beside(axes: Axes, row: float, *columns: str) -> None:

@@ -1,0 +1,108 @@
+"""Reading CTs and masks, of whatever format: the one place where files become HU and lesions."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from lesionbench.data import nifti
+from lesionbench.data.reading import AS_IS, Reading
+from lesionbench.data.volume import Grid, Volume
+from lesionbench.errors import UserError
+from lesionbench.words import first_few
+
+logger = logging.getLogger(__name__)
+
+# A CT's air is about -1000 HU, around the patient and in the lungs. Values that stay above this are no HU.
+_AIR = -500
+# No CT holds more. Metal reaches 30,000 HU, padding -32,768.
+_FURTHEST_HU = 100_000
+
+
+def read_header(path: str | Path, reading: Reading = AS_IS) -> Grid:
+    """Return the grid of a scan or mask without reading its voxels.
+
+    Raises UserError as `read_ct` does, except for the values of voxels and damage in the middle of a file.
+    """
+    return nifti.read_header(path, reading.geometry)
+
+
+def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
+    """Read a CT in Hounsfield units.
+
+    The data are int16 where every value is a whole number in int16's range, which loses nothing; else float32, the
+    nearest to each value. Nothing is clipped or rounded to whole numbers here, unless it is a grey value: with
+    `reading.intensity` as a window, 0…255 are the HU of its lower and upper edge, rounded, and a volume with air below
+    0 is in HU already.
+
+    Raises UserError, naming the file, where it cannot be read (`nifti.read_voxels`), holds values beyond ±100,000, or
+    neither grey values nor HU where `reading` expects them.
+    """
+    volume = nifti.read_voxels(path, reading.geometry)
+    data = volume.data if reading.window is None else _from_grey(path, volume.data, *reading.window)
+    _check_hu(path, data)
+    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
+        whole = data.astype(np.int16, copy=False)
+    return Volume(whole if (whole == data).all() else data.astype(np.float32), volume.affine, volume.forms)
+
+
+def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
+    """Read a lesion mask as uint8, 0 background and 1 lesion, where the file has one of `reading.lesion_labels`.
+
+    Other labels are background, except where nothing is said of labels (`reading.binary`): there a mask holds 0 and 1.
+    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label, and as `nifti.read_voxels`.
+    """
+    volume = nifti.read_voxels(path, reading.geometry)
+    labels = volume.data
+    if labels.dtype.kind == "f":
+        # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
+        nearest = np.rint(labels)
+        labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
+    lesion = np.logical_or.reduce([labels == label for label in reading.lesion_labels])
+    if reading.binary and not (lesion | (labels == 0)).all():
+        lesion = _not_binary(path, labels)
+    elif labels is volume.data and labels.dtype.kind == "f":
+        raise UserError(
+            f"{path}: labels are whole numbers, and this mask holds {_some(labels)}. Resample it by nearest neighbours."
+        )
+    return Volume(lesion.view(np.uint8), volume.affine, volume.forms)
+
+
+def _not_binary(path: str | Path, labels: np.ndarray) -> np.ndarray:
+    """Return where a mask of 0 and 255 holds 255. Raises UserError where it holds anything else."""
+    if set(np.unique(labels).tolist()) <= {0, 255}:
+        logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
+        return np.asarray(labels == 255)
+    raise UserError(
+        f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {_some(labels)}. Make it binary. "
+        "For the data set's own masks, dataset.lesion_labels can say which labels are lesion."
+    )
+
+
+def _some(labels: np.ndarray) -> str:
+    return first_few([f"{label:g}" for label in np.unique(labels)[:7]], 6)
+
+
+def _check_hu(path: str | Path, data: np.ndarray) -> None:
+    if data.dtype.kind in "iu" and data.dtype.itemsize <= 2:
+        return
+    low, high = float(data.min()), float(data.max())
+    if max(-low, high) > _FURTHEST_HU:
+        raise UserError(
+            f"{path}: its values reach from {low:g} to {high:g}, which no CT has (±{_FURTHEST_HU:,} HU at most). Its "
+            "slope and intercept (in NIfTI scl_slope, scl_inter) or its voxels are damaged: convert the scan again."
+        )
+
+
+def _from_grey(path: str | Path, data: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Return the HU of grey values, black at 0 and white at 255, in whole numbers; a volume with air is HU already."""
+    low, high = float(data.min()), float(data.max())
+    if low <= _AIR:
+        return data
+    if low < 0 or high > 255:
+        raise UserError(
+            f"{path}: its values reach from {low:g} to {high:g}. They are neither grey values (0 to 255), as "
+            "dataset.intensity says, nor HU, where air is -1000. Give the scan in HU, or leave it out."
+        )
+    logger.warning("%s: its grey values 0 to 255 are read as %g to %g HU.", path, black, white)
+    return np.rint(black + data * ((white - black) / 255))
