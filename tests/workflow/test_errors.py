@@ -56,3 +56,14 @@ def test_a_key_that_an_overlay_gives_twice_is_told_with_both_lines(checkout):
 def test_a_folder_of_results_with_an_unset_variable_is_refused(checkout):
     output = checkout.snakemake(config={"pathvars": {"results": "$NOT_SET_ANYWHERE/results"}}, check=False)
     assert "pathvars.results: $NOT_SET_ANYWHERE/results: the environment variable NOT_SET_ANYWHERE is not set" in output
+
+
+def test_a_network_that_cannot_take_the_slices_stops_alone_and_before_anything_is_trained(checkout):
+    broken = {"architecture": "FPN", "encoder": "mobilenet_v2", "options": {"encoder_depth": 3}}
+    checks = [f"results/tiny/checks/models/{model}.json" for model in ("broken", "small")]
+    config = {"models": {"broken": broken}, "compare": ["broken", "small"]}
+    output = checkout.snakemake(*checks, "--keep-going", config=config, check=False)
+    assert "models.broken: FPN with encoder mobilenet_v2" in output and "Traceback" not in output
+    assert "\n  options: {encoder_depth: 3, upsampling: 1}\n" in output
+    assert [(checkout.folder / check).exists() for check in checks] == [False, True]
+    assert not (checkout.folder / "results" / "tiny" / "models").exists()
