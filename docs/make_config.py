@@ -64,7 +64,7 @@ def _mapping(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, M
     """Return the mapping that a key holds, if the schema lists its keys, and what follows the key in its path."""
     if "properties" in rule:
         return "", rule
-    if isinstance(rule.get("additionalProperties"), dict):
+    if "$ref" in (rule.get("additionalProperties") or {}):
         return ".NAME", _referred(rule["additionalProperties"], schema)
     named = [choice for choice in rule.get("anyOf", []) if "$ref" in choice]
     return "", _referred(named[0], schema) if named else None

@@ -1,8 +1,10 @@
 """Studies and a recipe so small that a training takes a second."""
 
+from functools import partial
+
 import numpy as np
 
-from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.data.preprocessing import Preprocessing, padded_size
 from lesionbench.data.slices import save_stack, stack_slices
 from lesionbench.data.volume import Volume
 from lesionbench.models.entry import ModelEntry
@@ -11,6 +13,7 @@ from lesionbench.training.recipe import Recipe
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 1, 0, -20], [0, 0, 8, -100], [0, 0, 0, 1]])
 PREPROCESSING = Preprocessing(plane="axial")
 MODEL = ModelEntry("classic-unet", options={"width": 4})
+PAD = partial(padded_size, stride=16)  # as networks of that stride pad slices
 RECIPE = Recipe(batch_size=4, learning_rate=0.01, max_epochs=4, device="cpu", resident_limit_gb=1)
 
 

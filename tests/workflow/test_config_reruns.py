@@ -41,7 +41,7 @@ CHANGES = {
     "models.NAME.encoder": {"models": {"mobile": {"encoder": "resnet18"}}},
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
-    "models.NAME.training": {"models": {"small": {"training": {"patience": 6}}}},
+    "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},

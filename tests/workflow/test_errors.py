@@ -80,3 +80,14 @@ def test_errors_in_the_data_set_are_all_told_and_nothing_is_trained_on_them(chec
     assert (
         cut and not {"study_0002", "study_0005"} & cut and not list(checkout.folder.glob("results/spoilt/models/*/*"))
     )
+
+
+def test_a_network_that_cannot_take_the_slices_stops_alone_and_before_anything_is_trained(checkout):
+    broken = {"architecture": "FPN", "encoder": "mobilenet_v2", "options": {"encoder_depth": 3}}
+    checks = [f"results/tiny/checks/models/{model}.json" for model in ("broken", "small")]
+    config = {"models": {"broken": broken}, "compare": ["broken", "small"]}
+    output = checkout.snakemake(*checks, "--keep-going", config=config, check=False)
+    assert "models.broken: FPN with encoder mobilenet_v2" in output and "Traceback" not in output
+    assert "\n  options: {encoder_depth: 3, upsampling: 1}\n" in output
+    assert [(checkout.folder / check).exists() for check in checks] == [False, True]
+    assert not (checkout.folder / "results" / "tiny" / "models").exists()

@@ -29,8 +29,6 @@ use rule preprocess as preprocess_external with:
     input:
         ct=in_set("ct"),
         mask=in_set("mask"),
-        # As in `preprocess`; here also a set that holds studies which the models learn from.
-        checked=ancient("<results>/external/{external}/dataset/findings.csv"),
     output:
         "<results>/external/{external}/slices/{study}.npz",
     log:

@@ -13,8 +13,55 @@ rule pretrained_weights:
         "../scripts/pretrained_weights.py"
 
 
+# One job tries all networks, since most of its time is that of importing PyTorch; it fails for none of them.
+rule try_models:
+    input:
+        ct=experiment.annotated_scans,
+    output:
+        "<results>/checks/models.json",
+    log:
+        "<logs>/try_models.log",
+    priority: 100
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=30,
+    params:
+        models=experiment.trials(),
+        plane=lookup(within=settings, dpath="preprocessing/plane"),
+        reading=experiment.reading(),
+        code=code_digest("try_models"),
+    message:
+        "Trying the networks on slices of the sizes that they will get"
+    script:
+        "../scripts/try_models.py"
+
+
+rule check_model:
+    input:
+        "<results>/checks/models.json",
+    output:
+        "<results>/checks/models/{model}.json",
+    log:
+        "<logs>/check_model/{model}.log",
+    priority: 100
+    localrule: True
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        code=code_digest("check_model"),
+    message:
+        "Checking {wildcards.model}"
+    script:
+        "../scripts/check_model.py"
+
+
 rule train:
     input:
+        # Decides whether to train, and no byte of what is trained.
+        check=ancient("<results>/checks/models/{model}.json"),
         train="<results>/slices/fold-{fold}/train.csv",
         validation="<results>/slices/fold-{fold}/validation.csv",
         encoder_weights=planned(experiment.encoder_weights),

@@ -183,7 +183,7 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
             SMALL | {"architecture": "PAN", "options": {"encoder_output_stride": 8}},
             "PAN with encoder .*cannot be built",
         ),
-        (SMALL | {"encoder": "tu-resnet18.no_tag"}, "tu-resnet18.no_tag cannot be built .*Choose another encoder"),
+        (SMALL | {"encoder": "tu-resnet18.no_tag"}, "tu-resnet18.no_tag cannot be built .*: choose another encoder"),
         ({"architecture": CLASSIC_UNET, "options": {"width": 0}}, "would hold no weights.*Correct .*`options`"),
     ],
 )

@@ -8,14 +8,14 @@ from lesionbench.training import augmentation, distortion
 from lesionbench.training.augmentation import _inverse, augment
 from lesionbench.training.batches import Batch, batches, generator, load_slices
 from lesionbench.training.distortion import TRANSFORMS, add_noise
-from tiny import PREPROCESSING, by_study, write_stack
+from tiny import PAD, PREPROCESSING, by_study, write_stack
 
 
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory):
     """One study of slices of 30 rows (1 mm) and 40 columns (2 mm), padded to 32 × 48."""
     path = write_stack(tmp_path_factory.mktemp("stacks"), 1, (40, 30, 9))
-    return load_slices(by_study([path]), 16, PREPROCESSING, torch.device("cpu"), 1e9)
+    return load_slices(by_study([path]), PAD, PREPROCESSING, torch.device("cpu"), 1e9)
 
 
 STRENGTHS = pytest.mark.parametrize("strength", ["light", "strong"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
 from lesionbench.training.batches import batches, draw_order, generator, load_slices, neighbours, split_order
-from tiny import PREPROCESSING, by_study, write_stack
+from tiny import PAD, PREPROCESSING, by_study, write_stack
 
 CPU = torch.device("cpu")
 EVERYTHING = 1e9
@@ -23,7 +23,7 @@ def paths(tmp_path_factory):
 
 
 def load(paths, limit=EVERYTHING, **changes):
-    return load_slices(by_study(paths), 16, replace(PREPROCESSING, **changes), CPU, limit)
+    return load_slices(by_study(paths), PAD, replace(PREPROCESSING, **changes), CPU, limit)
 
 
 def test_studies_lie_one_after_the_other_padded_with_air(paths):

@@ -10,7 +10,7 @@ import torch
 from lesionbench.data.slices import load_stack
 from lesionbench.training.batches import load_slices
 from lesionbench.training.early_stopping import best_epoch, patience_left, validate
-from tiny import PREPROCESSING, RECIPE, by_study, write_stack
+from tiny import PAD, PREPROCESSING, RECIPE, by_study, write_stack
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def test_the_best_epoch_by_dice_is_the_first_of_the_highest_and_undefined_is_wor
 
 def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
     paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
-    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
+    slices = load_slices(by_study(paths), PAD, PREPROCESSING, CPU, 1e9)
     loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None)
     losses, scores = [], []
     for path in paths:
@@ -48,7 +48,7 @@ def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
 
 def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(tmp_path):
     paths = [write_stack(tmp_path, seed) for seed in (1, 2)]
-    slices = load_slices(by_study(paths), 16, PREPROCESSING, CPU, 1e9)
+    slices = load_slices(by_study(paths), PAD, PREPROCESSING, CPU, 1e9)
     slices.masks[:9] = 0
     perfect = 40 * (slices.masks[:, None].float() - 0.5)
     assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1

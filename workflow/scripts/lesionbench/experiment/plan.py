@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.reading import Reading
 from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
@@ -60,6 +61,11 @@ class Experiment:
     def scans(self) -> list[str]:
         """All CT volumes."""
         return [str(study.ct) for study in self.studies.values() if study.ct]
+
+    @cached_property
+    def annotated_scans(self) -> list[str]:
+        """The CT volumes of the studies with a lesion mask."""
+        return [str(study.ct) for study in self.studies.values() if study.ct and study.mask]
 
     @cached_property
     def masks(self) -> list[str]:
@@ -209,6 +215,11 @@ class Experiment:
     def network(self, model: str) -> dict[str, Any]:
         """Return what a training builds."""
         return asdict(self.trained[model].entry)
+
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """Return what each network is tried with, by model, before anything is trained."""
+        channels = Preprocessing(**self.settings["preprocessing"]).channels
+        return {model: {**row.trial, "channels": channels} for model, row in self.trained.items()}
 
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""

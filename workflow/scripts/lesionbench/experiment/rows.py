@@ -5,7 +5,7 @@ A new kind is a class here, and a line in `make_row`: nothing else looks at the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -84,6 +84,17 @@ class Trained(Row):
         if weights == "imagenet":
             return [f"<resources>/weights/{self.entry.encoder}.safetensors"]
         return [weights] if weights else []
+
+    @property
+    def trial(self) -> dict[str, Any]:
+        """What its network is tried with before anything is trained (`models.trial.Trial`)."""
+        given = self.entry.encoder_weights
+        return {
+            "entry": asdict(self.entry),
+            "batch_size": self.recipe.batch_size,
+            "precision": self.recipe.precision,
+            "weights": None if given == "imagenet" else given,
+        }
 
     @property
     def code(self) -> list[str]:

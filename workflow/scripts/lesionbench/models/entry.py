@@ -26,4 +26,5 @@ class ModelEntry:
     @property
     def name(self) -> str:
         """How messages call it."""
-        return f"{self.architecture} with encoder {self.encoder}" if self.encoder else self.architecture
+        parts = [self.architecture, *([f"encoder {self.encoder}"] if self.encoder else [])]
+        return " with ".join([*parts, *([f"options {dict(self.options)}"] if self.options else [])])

@@ -1,9 +1,10 @@
 """From a model's entry to a network that turns slices into logits."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
+from lesionbench.models.padding import Padding, Size, said
 from lesionbench.models.unet import ClassicUNet
 from lesionbench.words import first_few
 
@@ -31,16 +33,29 @@ CLASSIFIER = ("classifier.", "fc.", "head.", "last_linear.")
 class Network:
     """A module from intensities (batch, channels, height, width), float32 in about −1…1, to logits of one channel.
 
-    stride: height and width must be multiples of this many pixels.
+    stride: height and width must be multiples of this many pixels; name: how messages call it;
+    channels: slices that it sees at a time.
     """
 
     module: nn.Module
     stride: int
+    name: str = "The network"
+    channels: int = 1
 
     @property
     def parameters(self) -> int:
         """The number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
+
+    @cached_property
+    def padding(self) -> Padding:
+        """The sizes that it takes."""
+        return Padding(self.module, self.stride, self.name, self.channels)
+
+    def padded_size(self, sizes: Iterable[Size]) -> Size:
+        """Return the height and width to which slices of these are padded, all to one. Raises as `Padding.fit`."""
+        heights, widths = zip(*sizes, strict=True)
+        return self.padding.fit((max(heights), max(widths)))
 
 
 def build_network(entry: ModelEntry, weights: Path | str | None = None, channels: int = 1) -> Network:
@@ -58,21 +73,21 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None, channels
         if empty := next((name for name, weight in module.named_parameters() if not weight.numel()), None):
             raise ValueError(f"{empty} would hold no weights")
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        given = f" with options {dict(entry.options)}" if entry.options else ""
-        remedy = "Correct the model's `options`" if entry.options else "Choose another encoder or architecture"
-        raise UserError(f"{entry.name}{given} cannot be built ({str(error).rstrip('.')}). {remedy}.") from error
+        raise UserError(f"{entry.name} cannot be built ({said(error).rstrip('.')}). {_remedy(entry)}.") from error
     if weights:
         _load_encoder(module.get_submodule("encoder"), str(entry.encoder), Path(weights), channels)
-    return Network(module, _stride(entry))
+    encoder: Any = module.encoder
+    stride = module.stride if isinstance(module, ClassicUNet) else encoder.output_stride
+    return Network(module, stride, entry.name, channels)
 
 
-def _stride(entry: ModelEntry) -> int:
-    constructor = ARCHITECTURES[entry.architecture]
-    if constructor is ClassicUNet:
-        return int(ClassicUNet.stride)
-    defaults = {name: parameter.default for name, parameter in _parameters(constructor).items()}
-    settings: dict[str, Any] = {"encoder_output_stride": 32} | defaults | dict(entry.options)
-    return int(min(settings["encoder_output_stride"], 2 ** settings["encoder_depth"]))
+def _remedy(entry: ModelEntry) -> str:
+    """Return what to change in an entry that cannot be built: its options, if it can be built without them."""
+    if entry.options:
+        with suppress(UserError):
+            build_network(replace(entry, options={}))
+            return "Correct the model's `options`"
+    return f"{entry.encoder} does not suit {entry.architecture}: choose another encoder or architecture"
 
 
 @cache
@@ -88,14 +103,10 @@ def installed_names() -> Names:
     )
 
 
-def _parameters(constructor: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(constructor.__init__).parameters
-
-
 def _options(constructor: type[nn.Module]) -> list[str]:
     return [
         parameter.name
-        for parameter in _parameters(constructor).values()
+        for parameter in inspect.signature(constructor.__init__).parameters.values()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in {"self", *FIXED}
     ]
 

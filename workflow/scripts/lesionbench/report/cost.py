@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.slices import stack_shape
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
@@ -38,7 +37,7 @@ def cost_table(
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
         channels = own[0].preprocessing.channels
         network = build_network(own[0].model, channels=channels)
-        height, width = padded_size([stack_shape(path)[1:] for path in stacks], network.stride)
+        height, width = network.padded_size(stack_shape(path)[1:] for path in stacks)
         means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
         rows.append(
             {

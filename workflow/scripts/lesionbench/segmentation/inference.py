@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lesionbench.data.nifti import write_mask
-from lesionbench.data.preprocessing import padded_size
 from lesionbench.data.reading import AS_IS, Reading, scan_stem
 from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
@@ -61,7 +60,7 @@ def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> 
     """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`."""
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
     height, width = stack.image.shape[1:]
-    rows, columns = padded_size([(height, width)], predictor.network.stride)
+    rows, columns = predictor.network.padded_size([(height, width)])
     margins = (0, columns - width, 0, rows - height)
     amp = autocast(predictor.device, recipe.precision)
     probability = mirrored_probability if predictor.mirroring else probability_of

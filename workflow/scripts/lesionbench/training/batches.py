@@ -5,7 +5,7 @@ float32 only as part of a batch, on the device. There are no worker processes.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lesionbench.data.preprocessing import Preprocessing, padded_size
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import load_stack, stack_shape
 from lesionbench.errors import UserError
 
@@ -72,12 +72,14 @@ class SliceSet:
 
 def load_slices(
     stacks: Mapping[str, str | Path],
-    stride: int,
+    pad: Callable[[Iterable[tuple[int, int]]], tuple[int, int]],
     preprocessing: Preprocessing,
     device: torch.device,
     resident_limit: float,
 ) -> SliceSet:
     """Read the slices and masks of studies, npz files by the study's name, into one set.
+
+    pad: from the heights and widths of slices to those that they are all padded to (`Network.padded_size`).
 
     The set lies on `device` if it takes no more than `resident_limit` bytes, else in host memory. Raises UserError
     where a study has no mask or no file is given.
@@ -86,7 +88,7 @@ def load_slices(
         raise UserError("No study to train on or to validate on. Give each subset of `split` one study at least.")
     shapes = [stack_shape(path) for path in stacks.values()]  # first, so that each tensor is allocated only once
     counts = [shape[0] for shape in shapes]
-    size = (sum(counts), *padded_size([shape[1:] for shape in shapes], stride))
+    size = (sum(counts), *pad(shape[1:] for shape in shapes))
     resident = 3 * math.prod(size) <= resident_limit
     storage = device if resident else torch.device("cpu")
     images = torch.full(size, preprocessing.air, dtype=torch.int16, device=storage)

@@ -150,8 +150,8 @@ def prepare(
     network = build_network(model, encoder_weights, data.preprocessing.channels)
     module = place(network.module, device)
     limit = recipe.resident_limit_gb * 1e9
-    slices = load_slices(data.train, network.stride, data.preprocessing, device, limit)
-    validation = load_slices(data.validation, network.stride, data.preprocessing, device, limit - slices.nbytes)
+    slices = load_slices(data.train, network.padded_size, data.preprocessing, device, limit)
+    validation = load_slices(data.validation, network.padded_size, data.preprocessing, device, limit - slices.nbytes)
     _require_lesion(slices, "training", "learn")
     _require_lesion(validation, "validation", "judge the epochs by")
     torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape

@@ -1,0 +1,16 @@
+"""Whether a model passed its trial (`trial.write_trials`). Needs nothing but the standard library."""
+
+import json
+from pathlib import Path
+
+from lesionbench.errors import UserError
+from lesionbench.files import atomic
+
+
+def pass_on(trials: str | Path, model: str, path: str | Path) -> None:
+    """Write what a trial found of a model to a file of its own. Raises UserError where the model failed."""
+    outcome = json.loads(Path(trials).read_text(encoding="utf-8"))[model]
+    if "error" in outcome:
+        raise UserError(outcome["error"])
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
