@@ -75,7 +75,7 @@ def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:
         padded = {size: network.padded_size([size]) for size in [*sizes, *ends]}
     except UserError as error:
         raise UserError(f"{error}{advice(trial.entry, ends[0], lambda other: _fits(other, ends))}") from error
-    _pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
+    try_pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
     if trial.precision == "bfloat16" or network.padding.twin is None:
         _compute(build_network(trial.entry), trial.precision)
     return {
@@ -103,8 +103,11 @@ def _build(entry: ModelEntry, weights: str | None = None) -> Network:
     return build_network(entry, weights)  # some are built from numbers, which only the CPU has
 
 
-def _pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> None:
-    """Take a step of training and predict a slice, without values. Two slices of these sizes are known to pass."""
+def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> None:
+    """Take a step of training and predict a slice, without values. Two slices of these sizes are known to pass.
+
+    Raises UserError where a pass fails or gives logits of another shape.
+    """
     module = network.padding.twin
     if module is None:
         return

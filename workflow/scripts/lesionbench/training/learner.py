@@ -11,6 +11,7 @@ from torch import Tensor
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.trial import try_pass
 from lesionbench.training.batches import SliceSet, load_slices
 from lesionbench.training.checkpoint import cpu_copy
 from lesionbench.training.device import place, uses_bfloat16
@@ -110,6 +111,8 @@ def prepare(
     limit = recipe.resident_limit_gb * 1e9
     slices = load_slices(data.train, network.padded_size, data.preprocessing, device, limit)
     validation = load_slices(data.validation, network.padded_size, data.preprocessing, device, limit - slices.nbytes)
+    rows, columns = slices.images.shape[1:]
+    try_pass(network, (rows, columns), (rows, columns), min(recipe.batch_size, len(slices)))
     torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
     optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, fused=True)
     forward = torch.compile(module) if recipe.compile else module
