@@ -76,6 +76,7 @@ def targets():
     """What the workflow makes in the end."""
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
+        collect(rules.check_model.output, model=experiment.trained),
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,

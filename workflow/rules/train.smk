@@ -14,6 +14,8 @@ rule pretrained_weights:
 
 
 # One job tries all networks, since most of its time is that of importing PyTorch; it fails for none of them.
+# No training depends on it, not even by `ancient`: Snakemake does not look for changed parameters of a job whose input is
+# due (`update_needrun` in snakemake.dag). The priority lets the trials come first; each training begins with one too.
 rule try_models:
     input:
         ct=experiment.annotated_scans,
@@ -60,8 +62,6 @@ rule check_model:
 
 rule train:
     input:
-        # Decides whether to train, and no byte of what is trained.
-        check=ancient("<results>/checks/models/{model}.json"),
         train="<results>/slices/fold-{fold}/train.csv",
         validation="<results>/slices/fold-{fold}/validation.csv",
         encoder_weights=planned(experiment.encoder_weights),

@@ -24,7 +24,15 @@ from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 # the record of versions and machine.
 SILENT = tuple(
     f"{PACKAGE}.{module}"
-    for module in ("environment", "errors", "experiment.slurm", "logs", "models.names", "training.memory")
+    for module in (
+        "environment",
+        "errors",
+        "experiment.slurm",
+        "logs",
+        "models.names",
+        "models.trial",
+        "training.memory",
+    )
 )
 
 ALL = "*"  # stands for every definition of a module

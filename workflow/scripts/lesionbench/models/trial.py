@@ -75,10 +75,9 @@ def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:
         network = _build(trial.entry, trial.weights, trial.channels)
         padded = {size: network.padded_size([size]) for size in [*sizes, *ends]}
     except UserError as error:
-        raise UserError(
-            f"{error}{advice(trial.entry, ends[0], lambda other: _fits(other, ends, trial.channels))}"
-        ) from error
-    _pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
+        others = advice(trial.entry, ends[0], lambda other: _fits(other, ends, trial.channels))
+        raise UserError(f"{error}{others}") from error
+    try_pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
     if trial.precision == "bfloat16" or network.padding.twin is None:
         _compute(build_network(trial.entry, channels=trial.channels), trial.precision)
     return {
@@ -106,8 +105,11 @@ def _build(entry: ModelEntry, weights: str | None = None, channels: int = 1) -> 
     return build_network(entry, weights, channels)  # some are built from numbers, which only the CPU has
 
 
-def _pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> None:
-    """Take a step of training and predict a slice, without values. Two slices of these sizes are known to pass."""
+def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> None:
+    """Take a step of training and predict a slice, without values. Two slices of these sizes are known to pass.
+
+    Raises UserError where a pass fails or gives logits of another shape.
+    """
     module = network.padding.twin
     if module is None:
         return

@@ -14,6 +14,7 @@ from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.trial import try_pass
 from lesionbench.training.averaging import WeightAverage
 from lesionbench.training.batches import SliceSet, load_slices
 from lesionbench.training.checkpoint import cpu_copy
@@ -154,6 +155,8 @@ def prepare(
     validation = load_slices(data.validation, network.padded_size, data.preprocessing, device, limit - slices.nbytes)
     _require_lesion(slices, "training", "learn")
     _require_lesion(validation, "validation", "judge the epochs by")
+    rows, columns = slices.images.shape[1:]
+    try_pass(network, (rows, columns), (rows, columns), min(recipe.batch_size, len(slices)))
     torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
     optimizer = make_optimizer(module, recipe)
     return Learner(
