@@ -51,7 +51,8 @@ def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
     _check_hu(path, data)
     with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
         whole = data.astype(np.int16, copy=False)
-    return Volume(whole if (whole == data).all() else data.astype(np.float32), volume.affine, volume.forms)
+    lossless = whole is data or (whole == data).all()
+    return Volume(whole if lossless else data.astype(np.float32), volume.affine, volume.forms)
 
 
 def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
