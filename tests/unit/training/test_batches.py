@@ -63,6 +63,25 @@ def test_studies_lie_one_after_the_other_padded_with_air(paths):
         assert (images[outside] == -1000).all()
 
 
+def test_resampled_and_cropped_slices_are_padded_to_one_size(paths):
+    slices = load(paths, spacing=[0.5, 4], size=[50, 12], neighbours=1)
+    (bucket,) = slices.buckets
+    assert bucket.images.shape == bucket.masks.shape == (9, 64, 16)
+    # 20 × 33 and 32 × 32 pixels of 1 × 2 mm.
+    assert slices.extents[[0, 5]].tolist() == [[40, 12], [50, 12]]
+    assert slices.spacing[0].tolist() == pytest.approx([0.5, 66 / 16]) and slices.spacing[5].tolist() == [0.5, 4]
+    (batch,) = batches(slices, torch.arange(9), 9)
+    assert batch.valid.sum(dim=(1, 2, 3)).tolist() == [40 * 12] * 5 + [50 * 12] * 4
+    assert batch.image.shape == (9, 3, 64, 16) and (batch.image[~batch.valid.expand_as(batch.image)] == -1).all()
+    assert batch.target[:5].any() and batch.target[5:].any() and not (batch.target > batch.valid).any()
+
+
+def test_with_slices_resampled_too_neighbours_stay_in_their_study(paths):
+    slices = load(paths, spacing=[4, 1, 2], neighbours=1)
+    assert slices.study.tolist() == [0] * 10 + [1] * 8
+    assert slices.buckets[0].channels[[0, 9, 10, 17]].tolist() == [[0, 0, 1], [8, 9, 9], [10, 10, 11], [16, 17, 17]]
+
+
 def test_air_stays_within_int16(paths):
     assert load(paths, hu_window=[-100_000, 1000]).buckets[0].images.min() == -32768
 

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.slices import load_stack, stack_shape
+from lesionbench.data.slices import load_stack, stack_shape, stack_spacing
 from lesionbench.errors import UserError
+from lesionbench.training.resampling import find_frame
 
 # A study's slices have at most this many times the pixels that they would have without the others of their bucket.
 PADDING_FACTOR = 2
@@ -124,8 +125,10 @@ def load_slices(
     if not stacks:
         raise UserError("No study to train on or to validate on. Give each subset of `split` one study at least.")
     names, paths = tuple(stacks), list(stacks.values())
-    shapes = [stack_shape(path) for path in paths]  # first, so that each tensor is allocated only once
-    sizes = [(rows, columns) for _, rows, columns in shapes]
+    # First, so that each tensor is allocated only once.
+    shapes = [preprocessing.resampled(stack_shape(path), stack_spacing(path)) for path in paths]
+    sizes = [preprocessing.size or (rows, columns) for _, rows, columns in shapes]
+    extents = torch.tensor([shape[1:] for shape in shapes]).minimum(torch.tensor(sizes))
     counts = torch.tensor([shape[0] for shape in shapes])
     groups = group_sizes(sizes, pad)
     pixels = sum(math.prod(size) * int(counts[members].sum()) for size, members in groups)
@@ -135,14 +138,15 @@ def load_slices(
     study = torch.arange(len(names)).repeat_interleave(counts)
     buckets = []
     for size, members in groups:
-        bucket = _air(study, members, size, preprocessing, storage, any(sizes[n] != size for n in members))
+        padded = bool((extents[members] != torch.tensor(size)).any())
+        bucket = _air(study, members, size, preprocessing, storage, padded)
         parts = (tensor.split(counts[members].tolist()) for tensor in (bucket.images, bucket.masks))
         for n, *part in zip(members, *parts, strict=True):
-            spacing[n] = _fill(names[n], paths[n], *part)
+            spacing[n] = _fill(names[n], paths[n], preprocessing, *part)
         buckets.append(bucket)
     return SliceSet(
         buckets=tuple(buckets),
-        extents=torch.tensor(sizes)[study].to(device),
+        extents=extents[study].to(device),
         spacing=spacing[study].to(device),
         study=study,
         studies=names,
@@ -167,7 +171,7 @@ def _air(
     )
 
 
-def _fill(study: str, path: str | Path, images: Tensor, masks: Tensor) -> Tensor:
+def _fill(study: str, path: str | Path, preprocessing: Preprocessing, images: Tensor, masks: Tensor) -> Tensor:
     """Write a study into its part of a bucket's tensors and return mm per row and column.
 
     Its arrays are freed before the next study is read.
@@ -175,10 +179,11 @@ def _fill(study: str, path: str | Path, images: Tensor, masks: Tensor) -> Tensor
     stack = load_stack(path)
     if stack.mask is None:
         raise UserError(f"{study}: {path} holds no lesion mask, and training needs one. Annotate the study.")
-    _, rows, columns = stack.image.shape
-    images[:, :rows, :columns] = torch.from_numpy(stack.image)
-    masks[:, :rows, :columns] = torch.from_numpy(stack.mask)
-    return torch.as_tensor(stack.spacing[1:])
+    frame = find_frame(stack, preprocessing)
+    for whole, own in ((images, stack.image), (masks, stack.mask)):
+        seen = frame.cut(own)
+        whole[:, : seen.shape[1], : seen.shape[2]] = seen
+    return torch.from_numpy(frame.spacing(stack.spacing)[1:])
 
 
 def group_sizes(sizes: Sequence[Size], pad: Callable[[Iterable[Size]], Size]) -> list[tuple[Size, list[int]]]:
