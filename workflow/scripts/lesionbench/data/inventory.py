@@ -113,7 +113,7 @@ def inventory(
     table = pd.DataFrame([one.row for one in examined if one.row], columns=list(_COLUMNS))
     if table["patient"].isna().all():
         table = table.drop(columns="patient")
-    findings += _no_lesion(table, root)
+    findings += _no_lesion(table, studies, root)
     order = {ERROR: 0, WARNING: 1}
     findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
     looks = {one.study.name: one.fingerprint for one in examined if one.fingerprint is not None}
@@ -232,10 +232,10 @@ def _missing_parts(studies: Sequence[Study], root: Path, severity: str) -> list[
     ]
 
 
-def _no_lesion(table: pd.DataFrame, root: Path) -> list[Finding]:
-    """Complain of a set whose masks are all empty."""
+def _no_lesion(table: pd.DataFrame, studies: Sequence[Study], root: Path) -> list[Finding]:
+    """Complain of a set whose masks can all be read and are all empty."""
     masks = table["lesion_slices"].dropna()
-    if not len(masks) or masks.any():
+    if not len(masks) or masks.any() or len(masks) < sum(study.mask is not None for study in studies):
         return []
     what = f"all of {counted(len(masks), 'mask')} are empty, so there is no lesion to find"
     remedy = "Take the masks with lesions, or set dataset.lesion_labels to the labels that lesions have there"
