@@ -40,8 +40,8 @@ def prints(scans):
 def test_real_studies_have_no_finding(root):
     studies = find_studies(DataSet(root))
     registry = read_registry(root, {study.name for study in studies})
-    table, findings = inventory(studies, root, registry, threads=2, needs_ct=True)
-    assert len(table) == 13 and findings == []
+    found = inventory(studies, root, registry, threads=2, needs_ct=True)
+    assert len(found.table) == 13 and found.findings == []
 
 
 @pytest.mark.parametrize(

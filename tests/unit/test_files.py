@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, sha256, visible_files
+from lesionbench.files import atomic, folder_state, sha256, visible_files
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -58,3 +58,27 @@ def test_the_hash_of_a_folder_is_of_what_is_seen_in_it_in_the_order_of_names(tmp
     assert sha256(tmp_path) == before
     (tmp_path / "b" / "2").write_text("three")
     assert sha256(tmp_path) != before
+
+
+def test_a_folders_state_changes_with_any_of_its_files_and_not_with_hidden_ones(tmp_path):
+    def state():
+        folder_state.cache_clear()
+        return folder_state(tmp_path)
+
+    (tmp_path / "part").mkdir()
+    slices = [tmp_path / "1.dcm", tmp_path / "part" / "2.dcm"]
+    for path in slices:
+        path.write_bytes(b"one")
+    seen = [state(), state()]
+    (tmp_path / "._1.dcm").write_bytes(b"of macOS")
+    assert seen == [state()] * 2
+    for path in slices:
+        os.utime(path, ns=(1, 1))
+        seen.append(state())
+        path.write_bytes(b"more")
+        os.utime(path, ns=(1, 1))
+        seen.append(state())
+    slices[0].rename(tmp_path / "3.dcm")
+    seen.append(state())
+    assert len(set(seen)) == len(seen) - 1
+    assert folder_state(slices[1]) == folder_state(tmp_path / "none") == ""

@@ -1,5 +1,7 @@
 """CTs as DICOM, NRRD and MetaImage, and masks with several labels, become the slices of their NIfTI twins."""
 
+import re
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -23,6 +25,12 @@ def write_itk(path, data, affine):
     SimpleITK.WriteImage(image, str(path))
 
 
+def rules_due(checkout, wanted, dataset):
+    """How many jobs of each rule would run."""
+    output = checkout.snakemake("--dry-run", *wanted, config={"dataset": dataset})
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE) if rule != "total"}
+
+
 def test_studies_of_any_format_are_cut_as_their_nifti_twins(repository, tmp_path):
     write_phantom(tmp_path / "nifti", Phantom(studies=3, annotated=3, size=32, slices=(6, 8)))
     studies, other = find_studies(DataSet(tmp_path / "nifti")), tmp_path / "other"
@@ -35,10 +43,15 @@ def test_studies_of_any_format_are_cut_as_their_nifti_twins(repository, tmp_path
     (other / "table.csv").write_text("\n".join([*lines, ""]))
     checkout = copy_checkout(repository, tmp_path / "checkout")
     dataset = {"root": str(other), "table": str(other / "table.csv"), "phantom": None, "lesion_labels": [3]}
-    wanted = [f"results/tiny/slices/{study.name}.npz" for study in studies]
-    checkout.snakemake(*wanted, "results/tiny/dataset/studies.csv", config={"dataset": dataset})
+    wanted = [*(f"results/tiny/slices/{study.name}.npz" for study in studies), "results/tiny/dataset/studies.csv"]
+    checkout.snakemake(*wanted, config={"dataset": dataset})
+    assert rules_due(checkout, wanted, dataset) == {}
     for study in studies:
         cut = load_stack(checkout.folder / f"results/tiny/slices/{study.name}.npz")
         twin = stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), Preprocessing("axial"))
         assert (cut.image == twin.image).all() and (cut.mask == twin.mask).all() and twin.mask.any()
         assert cut.spacing == pytest.approx(twin.spacing)
+    # An edit in place leaves the folder's time as it is.
+    slices = sorted((other / studies[0].name).iterdir())
+    slices[3].write_bytes(slices[3].read_bytes() + b"\0")
+    assert rules_due(checkout, wanted, dataset) == {"preprocess": 1, "inventory": 1}

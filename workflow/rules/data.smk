@@ -47,6 +47,7 @@ rule inventory:
         studies=experiment.listing,
         categories=experiment.categories,
         reading=experiment.reading(),
+        dicom=lambda wildcards: experiment.dicom_state(),
         code=code_digest("inventory"),
     message:
         "Checking the data set and taking its inventory"
@@ -88,6 +89,7 @@ rule preprocess:
         runtime=10,
     params:
         reading=planned(experiment.study_reading),
+        dicom=planned(experiment.dicom_state),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),

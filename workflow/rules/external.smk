@@ -20,6 +20,7 @@ use rule inventory as inventory_external with:
         studies=in_set("listing"),
         categories=in_set("categories"),
         reading=in_set("reading"),
+        dicom=lambda wildcards: experiment.external[wildcards.external].dicom_state(),
         code=code_digest("inventory"),
     message:
         "Checking the external set {wildcards.external} and taking its inventory"
@@ -35,6 +36,7 @@ use rule preprocess as preprocess_external with:
         "<logs>/external/{external}/preprocess/{study}.log",
     params:
         reading=in_set("study_reading"),
+        dicom=in_set("dicom_state"),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
         code=code_digest("preprocess"),

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from lesionbench.errors import UserError
@@ -70,6 +71,31 @@ def visible_files(folder: str | Path) -> list[Path]:
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+
+
+@cache
+def folder_state(path: str | Path) -> str:
+    """Return a hash of the names, sizes and times of the `visible_files` below a folder, "" for a file.
+
+    What changes a file in place changes this hash, and not the folder's own time. No file is opened.
+    """
+    return hashlib.sha256("\n".join(_states(path)).encode()).hexdigest() if Path(path).is_dir() else ""
+
+
+def _states(folder: str | Path) -> Iterator[str]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:  # who reads the files says it better
+        yield str(error)
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from (f"{entry.name}/{state}" for state in _states(entry.path))
+        elif entry.is_file():
+            status = entry.stat()
+            yield f"{entry.name} {status.st_size} {status.st_mtime_ns}"
 
 
 def refuse_links_to_nothing(paths: Iterable[Path], key: str) -> None:

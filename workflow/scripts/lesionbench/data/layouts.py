@@ -65,6 +65,24 @@ def recognise(root: str | Path) -> list[tuple[Layout, list[Study]]]:
     )
 
 
+def config_of(root: str | Path) -> dict[str, Any]:
+    """Return the configuration of a folder whose layout is known.
+
+    Raises UserError with what `lesionbench init` says where it is not.
+    """
+    root = Path(root)
+    known = recognise(root)
+    if known and (_complete(known[0][1]) or not propose(root)[1]):
+        return _of_layout(root, known)[1]
+    if any((root / folder).is_dir() for folder in ("studies", "masks")):  # MosMedData's, with files that do not fit
+        return {"dataset": {"root": str(root)}}
+    proposed = propose_config(root)
+    raise UserError(
+        f"{root}: its layout is none that is known. Write these lines into a configuration, look at them, and check "
+        f"that:\n{proposed}"
+    )
+
+
 def propose_config(root: str | Path) -> str:
     """Return what `lesionbench init` says of a folder: which layout it has, what is in it, and lines for the config.
 
@@ -89,7 +107,10 @@ def propose_config(root: str | Path) -> str:
         config = {"dataset": {"root": str(root), "ct": ct, "mask": mask}, "reference_results": None}
         head = ["# Layout: none that is known; these patterns fit most files. Look at them before you use them."]
     else:
-        raise UserError(f"{root}: there is no CT that can be read: no NIfTI, NRRD, MetaImage or DICOM below it.")
+        raise UserError(
+            f"{root}: there is no CT that can be read: no NIfTI, NRRD, MetaImage or DICOM below it. Give "
+            "the folder that holds your CTs and masks."
+        )
     lines = yaml.safe_dump(config, default_flow_style=None, sort_keys=False)
     return "\n".join([*head, *_counts(studies), lines.rstrip()])
 

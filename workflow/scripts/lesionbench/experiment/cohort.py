@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionbench.data.reading import Reading
-from lesionbench.data.studies import DataSet, Study, find_registry, find_studies
+from lesionbench.data.studies import DataSet, Study, dicom_state, find_registry, find_studies
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row
 from lesionbench.files import refuse_links_to_nothing
@@ -99,6 +99,10 @@ class Cohort:
         """Return how a study's files are read: the table may say which series of its CT."""
         series = self.studies[study].series
         return {**self.reading, "series": series} if series else self.reading
+
+    def dicom_state(self, study: str | None = None) -> dict[str, str]:
+        """Return what changes with any DICOM slice of a study, or of all: Snakemake sees the time of a folder alone."""
+        return dicom_state(self.studies.values() if study is None else [self.studies[study]])
 
     def ct(self, study: str) -> str:
         """Return the CT volume of a study."""

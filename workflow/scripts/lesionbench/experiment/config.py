@@ -96,11 +96,12 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dataset_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sections `dataset` and `pathvars` of a configuration, checked and completed; others do not count."""
-    some = {key: config[key] for key in ("dataset", "pathvars") if key in config}
+    """Return the sections on data of a configuration, and `pathvars`, checked and completed; others do not count."""
+    sections = ("dataset", "external", "pathvars")
+    some = {key: config[key] for key in sections if key in config}
     model = {"models": {"model": {"architecture": "classic-unet"}}, "compare": ["model"]}
     resolved = resolve_config(some | model)
-    return {key: resolved[key] for key in ("dataset", "pathvars")}
+    return {key: resolved[key] for key in sections}
 
 
 def _check_models(config: Mapping[str, Any]) -> None:

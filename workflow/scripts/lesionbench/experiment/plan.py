@@ -18,6 +18,7 @@ from lesionbench.data.studies import (
     DataSet,
     Phantom,
     Study,
+    dicom_state,
     find_registry,
     find_studies,
     phantom_studies,
@@ -187,6 +188,10 @@ class Experiment:
         """Return how a study's files are read: the table may say which series of its CT."""
         series = self.studies[study].series
         return {**self.reading(), "series": series} if series else self.reading()
+
+    def dicom_state(self, study: str | None = None) -> dict[str, str]:
+        """Return what changes with any DICOM slice of a study, or of all: Snakemake sees the time of a folder alone."""
+        return dicom_state(self.studies.values() if study is None else [self.studies[study]])
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
