@@ -25,7 +25,7 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.
 RULES = {
     name
     for path in REPOSITORY.glob("workflow/rules/*.smk")
-    for name in re.findall(r"^ *(?:use )?rule (\w+)", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^ *(?:use rule \w+ as|rule) (\w+)", path.read_text(), re.MULTILINE)
 }
 
 
