@@ -1,6 +1,7 @@
 """What the schema says of each key, `x-reruns`, by a dry run after a finished run with another value of that key."""
 
 import re
+import shutil
 from fnmatch import filter as matching
 from functools import reduce
 from operator import getitem
@@ -10,8 +11,12 @@ import yaml
 from docs.make_config import leaves
 from jsonschema import Draft202012Validator
 
-from checkout import TINY, merged
+from checkout import TINY, Checkout, merged
+from lesionbench.data.phantom import write_phantom
+from lesionbench.data.studies import Phantom
 from lesionbench.experiment.config import read_schema
+
+EXTERNAL = {"external": {"other": {"root": "other", "ct": "scans/{study}.nii.gz", "mask": "masks/{study}.nii.gz"}}}
 
 # Where twice or half the value, or another of those listed, would not do.
 CHANGES = {
@@ -45,32 +50,60 @@ CHANGES = {
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
+    "external.NAME.label": {"external": {"other": {"label": "Other"}}},
+    "external.NAME.root": {"external": {"other": {"root": "copy"}}},
+    "external.NAME.ct": {"external": {"other": {"ct": "scans-2/{study}.nii.gz"}}},
+    "external.NAME.mask": {"external": {"other": {"mask": "masks-2/{study}.nii.gz"}}},
+    "external.NAME.table": {"external": {"other": {"table": "other.csv"}}},
+    "external.NAME.lesion_labels": {"external": {"other": {"lesion_labels": [1, 2]}}},
+    "external.NAME.intensity": {"external": {"other": {"intensity": {"window": [-500, 1500]}}}},
+    "external.NAME.geometry": {"external": {"other": {"geometry": "sform"}}},
+    "external.NAME.series": {"external": {"other": {"series": "Lung*"}}},
+    "external.NAME.same_names": {"external": {"other": {"same_names": True}}},
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
 # Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
 ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
-    "pathvars.resources", "models.NAME.predictions",
+    "pathvars.resources", "models.NAME.predictions", "models.NAME.external_predictions",
 }  # fmt: skip
 RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
 
 
+def write_external(root):
+    """Write an external set of two studies, with its scans, its masks and a copy of each."""
+    write_phantom(root / "phantom", Phantom(studies=3, annotated=3, size=32, slices=(6, 6), seed=1))
+    for kind, pattern in (("scans", "studies/*/*.nii.gz"), ("masks", "masks/*.nii.gz")):
+        (root / kind).mkdir()
+        for number, path in enumerate(sorted((root / "phantom").glob(pattern))[:2]):
+            path.rename(root / kind / f"other_{number}.nii.gz")
+        shutil.copytree(root / kind, root / f"{kind}-2")
+    shutil.rmtree(root / "phantom")
+
+
 @pytest.fixture(scope="module")
-def checkout(finished):
-    """The finished experiment, with the files that some of the changes name."""
-    folder = finished.folder
+def checkout(finished, tmp_path_factory):
+    """The finished experiment, tested on an external set too, with the files that some of the changes name."""
+    folder = tmp_path_factory.mktemp("external") / "checkout"
+    shutil.copytree(finished.folder, folder)
     (folder / "reference.csv").write_text("model,mean_dice,max_dice\nsmall,0.5,0.6\n")
     (folder / "weights.safetensors").touch()
     given = {"train": "123", "validation": "4", "test": "5"}
     rows = [f"study_000{number},{subset}" for subset, numbers in given.items() for number in numbers]
     (folder / "split.csv").write_text("\n".join(["study,subset", *rows, ""]))
-    return finished
+    write_external(folder / "other")
+    shutil.copytree(folder / "other", folder / "copy")
+    rows = [f"other_{number},scans-2/other_{number}.nii.gz,masks-2/other_{number}.nii.gz" for number in "01"]
+    (folder / "other.csv").write_text("\n".join(["study,ct,mask", *rows, ""]))
+    checkout = Checkout(folder)
+    checkout.snakemake(config=EXTERNAL)
+    return checkout
 
 
 @pytest.fixture(scope="module")
 def users(checkout):
     """Pairs of rules of which the second uses the results of the first."""
-    graph = checkout.snakemake("--rulegraph", "--forceall")
+    graph = checkout.snakemake("--rulegraph", "--forceall", config=EXTERNAL)
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
     pairs = {(names[first], names[second]) for first, second in re.findall(r"(\d+) -> (\d+)", graph)}
     assert ("train", "predict") in pairs
@@ -103,6 +136,8 @@ def another_value(path, rule, settings):
 
 @pytest.mark.parametrize("path", RERUNS)
 def test_a_key_reruns_what_the_schema_says_and_what_follows(checkout, users, path):
-    settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), TINY)
+    settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), merged(TINY, EXTERNAL))
     change = CHANGES.get(path) or another_value(path, RERUNS[path], settings)
-    assert set(checkout.would_run(**change)) == with_followers(RERUNS[path]["x-reruns"], users)
+    shown = set() if path.startswith(("figures.", "pathvars.")) else {"summary"}
+    expected = with_followers(RERUNS[path]["x-reruns"], users) | shown
+    assert set(checkout.would_run(**merged(EXTERNAL, change))) == expected

@@ -85,8 +85,9 @@ def test_captions_count_what_the_experiment_has():
 def test_the_paper_is_spoken_of_only_beside_its_results(tmp_path):
     paper = tmp_path / "paper.csv"
     paper.write_text("model,mean_dice,max_dice\na,0.5,0.6\n")
-    said = [caption("dice_readings", plan_experiment(config(reference_results=path))) for path in (None, str(paper))]
-    assert ["paper" in text for text in said] == [False, True]
+    without, beside = (plan_experiment(config(reference_results=path)) for path in (None, str(paper)))
+    said = [caption("dice_readings", *told) for told in ((without,), (beside,), (beside, "2 studies of another set"))]
+    assert ["paper" in text for text in said] == [False, True, False]
 
 
 def test_trained_models_have_all_figures():

@@ -200,7 +200,7 @@ def external_figures(experiment: Experiment) -> list[str]:
 
 
 def caption(name: str, experiment: Experiment, studies: str | None = None) -> str:
-    """Return how a figure is to be read, with what the experiment fills in; `studies` where they are of another set."""
+    """Return how a figure is to be read, with what the experiment fills in; `studies` where they are of an external set."""
     return FIGURES[name].caption.format(
         studies=studies or experiment.test_studies(),
         shown=experiment.shown_studies(),
@@ -211,5 +211,5 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",
         tolerance=f"{experiment.scoring['surface_tolerance_mm']:g}",
         smallest=f"{experiment.scoring['min_lesion_mm3']:g}",
-        paper="; the paper does not state its own" if experiment.reference_results else "",
+        paper="; the paper does not state its own" if experiment.reference_results and not studies else "",
     )
