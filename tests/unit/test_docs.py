@@ -25,7 +25,7 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.
 RULES = {
     name
     for path in REPOSITORY.glob("workflow/rules/*.smk")
-    for name in re.findall(r"^ *(?:use )?rule (\w+)", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^ *(?:use rule \w+ as|rule) (\w+)", path.read_text(), re.MULTILINE)
 }
 
 
@@ -55,6 +55,22 @@ def test_every_metric_is_described():
 def test_every_statistic_is_described():
     described = set(re.findall(r"`(\w+)`", (DOCS / "statistics.md").read_text()))
     assert set(PAIR_COLUMNS) - {"first", "second"} - described == set()
+
+
+def test_every_module_is_in_the_list_of_concepts():
+    described = set(re.findall(r"`(\w+)`", (DOCS / "workflow.md").read_text()))
+    library = REPOSITORY / "workflow/scripts/lesionbench"
+    modules = {path.stem for path in library.rglob("[a-z]*.py") if path.parent.name != "figures"}
+    assert len(modules) > 50 and modules <= described, modules - described
+
+
+def test_every_kind_of_finding_is_described():
+    described = set(re.findall(r"^\| `([a-z-]+)` \|", (DOCS / "check.md").read_text(), re.MULTILINE))
+    sources = (REPOSITORY / "workflow/scripts/lesionbench").rglob("*.py")
+    found = {
+        kind for path in sources for kind in re.findall(r'(?:ERROR|WARNING|severity),\s+"([a-z-]+)"', path.read_text())
+    }
+    assert len(found) > 15 and found == described
 
 
 def messages():

@@ -146,7 +146,7 @@ def test_neighbours_reach_the_network_across_parts_and_repeat_at_the_ends(tmp_pa
     stack.image[:] = np.arange(9)[:, None, None] ** 2
     stack.image[6] = 0
     record = replace(RECORD, preprocessing=replace(PREPROCESSING, neighbours=1))
-    mask = predict_stack(Predictor(Network(Lighter(), stride=16), record, CPU), stack, 0.5)
+    mask = predict_stack(Predictor(Network(Lighter(), stride=16, channels=3), record, CPU), stack, 0.5)
     values = [0, 1, 4, 9, 16, 25, 0, 49, 64]
     around = [0, *values, 64]
     assert mask[:, 3, 3].tolist() == [int(around[slice + 2] > around[slice] + 0.5) for slice in range(9)]
