@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -94,3 +95,22 @@ def test_a_damaged_file_is_named(tmp_path, read, damage):
         path.write_bytes(path.read_bytes()[: 300 if damage == "truncated" else 0])
     with pytest.raises(UserError, match=r"study_0255\.npz: cannot be read as slices"):
         read(path)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_memory_to_cut_and_save_a_study_grows_with_its_slices_alone(tmp_path, plane):
+    def peak(slices):
+        ct = Volume(np.zeros((64, 64, slices), np.int16), AFFINE)
+        mask = Volume(np.zeros(ct.data.shape, np.uint8), AFFINE)
+        tracemalloc.start()
+        save_stack(stack_slices("study_0255", ct, mask, Preprocessing(plane)), tmp_path / "s.npz")
+        load_stack(tmp_path / "s.npz")
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is imported on first use
+    first, second, fourth = (peak(slices) for slices in (200, 400, 800))
+    assert fourth - second == pytest.approx(2 * (second - first), rel=0.1)
+    assert fourth < 12 * 64 * 64 * 800

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lesionbench.data.reading import Reading
-from lesionbench.data.slices import load_stack
+from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network
 from lesionbench.segmentation.inference import Predictor, load_run, predict_stack, segment, write_prediction
@@ -204,3 +205,34 @@ def test_weights_of_another_model_are_an_error(run, tmp_path):
     save_file(load_file(run[0] / "weights.safetensors"), tmp_path / "weights.safetensors")
     with pytest.raises(UserError, match="do not fit the model"):
         load_run(tmp_path, "cpu")
+
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_growth(call):
+    """Return by how many bytes the most memory that the process holds during a call exceeds that before it."""
+
+    def held(field):
+        fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+        return 1024 * int(fields[field].split()[0])
+
+    STATUS.with_name("clear_refs").write_text("5")  # the peak starts again from what is held now
+    before = held("VmRSS")
+    call()
+    return held("VmHWM") - before
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="the peak is read as Linux tells it")
+@pytest.mark.parametrize(("changes", "bytes_a_voxel"), [({}, 4), ({"spacing": [2, 1.5, 1.5]}, 20)])
+def test_memory_to_predict_a_study_grows_no_faster_than_its_slices(changes, bytes_a_voxel):
+    bright = Predictor(BRIGHT, replace(RECORD, preprocessing=replace(PREPROCESSING, **changes)), CPU)
+
+    def growth(slices):
+        image = np.full((slices, 256, 256), 100, np.int16)
+        stack = SliceStack("study_0001", "axial", image, None, AFFINE, np.array([2, 1, 1.0]))
+        return peak_growth(lambda: predict_stack(bright, stack, 0.5))
+
+    growth(10)  # what the first prediction sets up
+    for slices in (200, 400):
+        assert growth(slices) < bytes_a_voxel * slices * 256 * 256 + 16e6

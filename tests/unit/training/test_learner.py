@@ -107,6 +107,13 @@ def test_a_part_without_any_lesion_is_refused(data, tmp_path, part):
     with pytest.raises(UserError, match=rf"The masks of all {part}\w* studies are empty \(a, b\)"):
         learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", "b": tmp_path / "a.npz"}}))
     learner_of(replace(data, **{part: {"a": tmp_path / "a.npz", **data.train}}))
+    stack.mask[:] = 0
+    stack.mask[:, 0, 0] = 1
+    save_stack(stack, tmp_path / "a.npz")
+    corner = replace(data, **{part: {"a": tmp_path / "a.npz"}})
+    learner_of(corner)
+    with pytest.raises(UserError, match=r"preprocessing\.size leaves"):
+        learner_of(replace(corner, preprocessing=replace(PREPROCESSING, size=(16, 16))))
 
 
 def test_the_average_is_judged_and_kept_where_there_is_one(data):

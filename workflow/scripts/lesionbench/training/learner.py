@@ -176,7 +176,9 @@ def prepare(
 
 def _require_lesion(slices: SliceSet, part: str, purpose: str) -> None:
     if not len(slices.lesion):
+        cut = slices.preprocessing.spacing or slices.preprocessing.size
+        also = " See too whether preprocessing.spacing or preprocessing.size leaves the lesion out." if cut else ""
         raise UserError(
             f"The masks of all {part} studies are empty ({first_few(slices.studies)}), so there is no lesion to "
-            f"{purpose}. Correct the masks, or put a study with lesion into this part (key split of the config)."
+            f"{purpose}. Correct the masks, or put a study with lesion into this part (key split of the config).{also}"
         )
