@@ -1,4 +1,4 @@
-"""Groups of studies in which models may do better or worse: by volume of the lesions, category and slice spacing."""
+"""Groups of studies in which a model may do better: by volume of the lesions, category, set and slice spacing."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def study_groups(comparison: Comparison, inventory: pd.DataFrame) -> dict[str, d
     """Return the studies of the declared set in each group, by the name of the group and by what it is formed.
 
     Thirds are of the reference's lesion volume, as equal in number as may be; those of one volume are one group.
-    Category and the distance between axial slices come from the inventory of the data set. Groups are in ascending
+    Category, set and the distance between axial slices come from the inventory of the data set. Groups are in ascending
     order, and none is empty.
     """
     volumes = comparison.scores["reference_ml"].loc[comparison.dice.index].max(axis="columns")  # the same for each
@@ -23,13 +23,14 @@ def study_groups(comparison: Comparison, inventory: pd.DataFrame) -> dict[str, d
     thirds = [third for third in np.array_split(volumes.index, 3) if len(third)]
     names = pd.concat([pd.Series(_name_of_volumes(volumes[third]), third) for third in thirds])
     known = inventory.set_index("study").reindex(volumes.index)
-    categories = known["category"].replace("", np.nan).fillna("unknown")
+    kinds = {"Category": "category", "Set": "set"}
+    words = {by: known[name].replace("", np.nan).fillna("unknown") for by, name in kinds.items() if name in known}
     spacings = [
         _name_of_spacing(axial_spacing(*row)) for row in zip(known["spacing_mm"], known["orientation"], strict=True)
     ]
     return {
         "Lesion volume": _members(names, list(dict.fromkeys(names))),
-        "Category": _members(categories, sorted(set(categories))),
+        **{by: _members(groups, sorted(set(groups))) for by, groups in words.items()},
         "Slice spacing": _members(pd.Series(spacings, volumes.index), [*_SPACINGS.values(), "unknown"]),
     }
 
