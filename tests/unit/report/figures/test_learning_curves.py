@@ -61,7 +61,7 @@ def test_epochs_are_whole_numbers(epochs):
     assert ticks and all(tick == round(tick) for tick in ticks)
 
 
-@pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, MANY], ids=len)
+@pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, {**LABELS, "third": "FPN"}, MANY], ids=len)
 def test_curves_are_legible_for_any_number_of_models(labels):
     assert_legible(learning_curves(histories_of(labels, seeds=2), labels))
 

@@ -49,7 +49,7 @@ def learning_curves(histories: pd.DataFrame, labels: Mapping[str, str]) -> Figur
     measures = " or ".join(_CURVES[_JUDGES[by]][1] for by in histories["best_epoch_by"].drop_duplicates())
     best = f"Best epoch: early stopping judges by the {measures.replace('V', 'v')}"
     handles.append(Line2D([], [], color=INK, marker="o", markersize=3, linestyle="", label=best))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 2 else 1)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if columns > 3 else 1)
     return figure
 
 
