@@ -200,7 +200,7 @@ def external_figures(experiment: Experiment) -> list[str]:
 
 
 def caption(name: str, experiment: Experiment, studies: str | None = None) -> str:
-    """Return how a figure is to be read, with what the experiment fills in; `studies` where they are of an external set."""
+    """Return how a figure is to be read, with what the experiment fills in; `studies`: of an external set."""
     return FIGURES[name].caption.format(
         studies=studies or experiment.test_studies(),
         shown=experiment.shown_studies(),
