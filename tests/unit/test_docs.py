@@ -57,6 +57,22 @@ def test_every_statistic_is_described():
     assert set(PAIR_COLUMNS) - {"first", "second"} - described == set()
 
 
+def test_every_module_is_in_the_list_of_concepts():
+    described = set(re.findall(r"`(\w+)`", (DOCS / "workflow.md").read_text()))
+    library = REPOSITORY / "workflow/scripts/lesionbench"
+    modules = {path.stem for path in library.rglob("[a-z]*.py") if path.parent.name != "figures"}
+    assert len(modules) > 50 and modules <= described, modules - described
+
+
+def test_every_kind_of_finding_is_described():
+    described = set(re.findall(r"^\| `([a-z-]+)` \|", (DOCS / "check.md").read_text(), re.MULTILINE))
+    sources = (REPOSITORY / "workflow/scripts/lesionbench").rglob("*.py")
+    found = {
+        kind for path in sources for kind in re.findall(r'(?:ERROR|WARNING|severity),\s+"([a-z-]+)"', path.read_text())
+    }
+    assert len(found) > 15 and found == described
+
+
 def messages():
     """All texts in the library's source, with … for what is filled in."""
     for path in (REPOSITORY / "workflow" / "scripts" / "lesionbench").rglob("*.py"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from snakemake.report import expand_labels
 
-from lesionbench.words import Verbatim, counted, first_few, listed
+from lesionbench.words import Verbatim, counted, first_few, listed, rounded
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,13 @@ from lesionbench.words import Verbatim, counted, first_few, listed
 )
 def test_a_noun_agrees_with_its_number(number, noun, text):
     assert counted(number, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.01234, "0.0123"), (0.3, "0.3"), (12.34, "12.3"), (1000.0, "1,000"), (123456, "123,000")]
+)
+def test_a_number_is_rounded_to_three_digits_without_an_exponent(number, text):
+    assert rounded(number) == text
 
 
 def test_lists_end_with_and():

@@ -21,8 +21,8 @@ def make_study(seed, shape=(32, 32, 9)):
     """Return a CT (columns, rows, slices), noisy lung with one dense block, and the mask of the block."""
     random = np.random.default_rng(seed)
     mask = np.zeros(shape, np.uint8)
-    start = random.integers(0, np.array(shape) // 2)
-    mask[tuple(slice(low, low + size // 3) for low, size in zip(start, shape, strict=True))] = 1
+    start = random.integers(0, np.maximum(np.array(shape) // 2, 1))
+    mask[tuple(slice(low, low + max(size // 3, 1)) for low, size in zip(start, shape, strict=True))] = 1
     ct = random.normal(-800, 100, shape) + 700.0 * mask
     return Volume(ct.astype(np.int16), AFFINE), Volume(mask, AFFINE)
 

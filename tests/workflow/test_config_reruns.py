@@ -35,6 +35,8 @@ CHANGES = {
     "dataset.geometry": {"dataset": {"geometry": "sform"}},
     "dataset.series": {"dataset": {"series": "Lung*"}},
     "preprocessing.hu_window": {"preprocessing": {"hu_window": [-900, 900]}},
+    "preprocessing.spacing": {"preprocessing": {"spacing": [1.5, 1.5]}},
+    "preprocessing.size": {"preprocessing": {"size": [48, 48]}},
     "split.ratio": {"split": {"ratio": [1, 1, 3]}},
     "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
     "split.file": {"split": {"file": "split.csv"}},

@@ -83,7 +83,15 @@ def test_one_models_learning_rate_retrains_that_model_only(finished):
     assert jobs["train"] == jobs["predict"] == jobs["evaluate"] == 1 and "compare" in jobs and "preprocess" not in jobs
 
 
-@pytest.mark.parametrize("change", [{"training": {"learning_rate": 0.002}}, {"preprocessing": {"hu_scale": 500}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": {"learning_rate": 0.002}},
+        {"preprocessing": {"hu_scale": 500}},
+        {"preprocessing": {"spacing": [1.5, 1.5]}},
+        {"preprocessing": {"size": [48, 48]}},
+    ],
+)
 def test_the_recipe_retrains_all_models_and_cuts_no_slices(finished, change):
     jobs = finished.would_run(**change)
     assert jobs["train"] == 2 and "preprocess" not in jobs

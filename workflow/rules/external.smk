@@ -105,7 +105,7 @@ use rule compare as compare_external with:
         ),
         inventory="<results>/external/{external}/dataset/studies.csv",
     output:
-        **comparison_tables(set_label, "<results>/external/{external}/tables"),
+        **comparison_tables("External sets", "<results>/external/{external}/tables", subcategory=set_label),
         data="<results>/external/{external}/comparison.json",
     log:
         "<logs>/external/{external}/compare.log",
@@ -130,9 +130,10 @@ use rule plot as plot_external with:
         figure(
             "{figure}",
             "figure",
-            set_label,
+            "External sets",
             lambda wildcards: {"result": f"Figure: {wildcards.figure.replace('_', ' ')}"},
             "<results>/external/{external}/figures",
+            subcategory=set_label,
         ),
     log:
         "<logs>/external/{external}/plot/{figure}.log",

@@ -28,8 +28,8 @@ def of_runs(pattern, runs=experiment.runs):
 
 
 def set_label(wildcards):
-    """The category of an external set in the report."""
-    return Verbatim(f"External set: {experiment.external[wildcards.external].label}")
+    """An external set in the report."""
+    return Verbatim(experiment.external[wildcards.external].label)
 
 
 # The run of each model whose masks the figures of slices show.
@@ -49,27 +49,29 @@ figure_inputs = {
 }
 
 
-def table(name, category, folder="<results>/tables"):
+def table(name, category, folder="<results>/tables", **shown):
     """The files of a table; the report shows the page."""
     page = report(
         f"{folder}/{name}.html",
         caption=f"../report/{name}.rst",
         category=category,
         labels={"result": f"Table: {name.replace('_', ' ')}"},
+        **shown,
     )
     return [page, *(f"{folder}/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
 
 
-def comparison_tables(category, folder="<results>/tables"):
+def comparison_tables(category, *folder, **shown):
     """The tables of a comparison, by their names."""
     names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
-    return {name: table(name, category, folder) for name in names}
+    return {name: table(name, category, *folder, **shown) for name in names}
 
 
-def figure(name, caption, category, labels, folder="<results>/figures"):
+def figure(name, caption, category, labels, folder="<results>/figures", **shown):
     """The files of a figure, one a format; the report shows the first."""
     first, *others = [f"{folder}/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
-    return [report(first, caption=f"../report/{caption}.rst", category=category, labels=labels), *others]
+    first = report(first, caption=f"../report/{caption}.rst", category=category, labels=labels, **shown)
+    return [first, *others]
 
 
 def targets():

@@ -33,6 +33,8 @@ rule try_models:
     params:
         models=experiment.trials(),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
+        spacing=lookup(within=settings, dpath="preprocessing/spacing"),
+        size=lookup(within=settings, dpath="preprocessing/size"),
         reading=experiment.reading(),
         code=code_digest("try_models"),
     message:

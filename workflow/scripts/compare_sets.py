@@ -4,7 +4,7 @@ from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
     from lesionbench.evaluation.comparison import read_comparison
-    from lesionbench.evaluation.external import compare_sets
+    from lesionbench.evaluation.transfer import compare_sets
     from lesionbench.report.external_table import external_table
     from lesionbench.report.tables import write_table
 

@@ -136,6 +136,8 @@ def test_masks_that_are_all_empty_are_an_error(root):
         mask = read_mask(path)
         write_mask(path, 0 * mask.data, mask.affine)
         assert [kind for kind in kinds(take(root)) if kind[1] == "no-lesion"] == expected
+    second.write_bytes(b"not read, so it may hold a lesion")
+    assert {kind for _, kind, _ in kinds(take(root))} == {"empty-mask", "file"}
 
 
 def test_a_ct_that_claims_more_than_it_holds_is_named(root):

@@ -12,24 +12,24 @@ def found(root, text):
 def test_wildcards_are_read_from_folders_and_names(tmp_path):
     touch(tmp_path, "CT-1/p1/a_b_ct.nii.gz", "CT-2/p2/c_ct.nii.gz", "CT-2/p2/c_seg.nii.gz", "CT-2/d_ct.nii.gz")
     assert found(tmp_path, "{category}/{patient}/{study}_ct.nii.gz") == {
-        ("CT-1/p1/a_b_ct.nii.gz", "a_b", "CT-1", "p1"),
-        ("CT-2/p2/c_ct.nii.gz", "c", "CT-2", "p2"),
+        ("CT-1/p1/a_b_ct.nii.gz", "a_b", "CT-1", "p1", None),
+        ("CT-2/p2/c_ct.nii.gz", "c", "CT-2", "p2", None),
     }
 
 
 def test_a_study_is_as_long_as_possible_and_what_stands_before_it_as_short(tmp_path):
     touch(tmp_path, "p1_2020_03.nii.gz")
-    assert found(tmp_path, "{patient}_{study}.nii.gz") == {("p1_2020_03.nii.gz", "2020_03", None, "p1")}
+    assert found(tmp_path, "{patient}_{study}.nii.gz") == {("p1_2020_03.nii.gz", "2020_03", None, "p1", None)}
 
 
 def test_the_second_place_of_a_wildcard_repeats_the_first(tmp_path):
     touch(tmp_path, "a/a.nii.gz", "a/b.nii.gz")
-    assert found(tmp_path, "{study}/{study}.nii.gz") == {("a/a.nii.gz", "a", None, None)}
+    assert found(tmp_path, "{study}/{study}.nii.gz") == {("a/a.nii.gz", "a", None, None, None)}
 
 
 def test_a_wildcard_may_be_constrained(tmp_path):
     touch(tmp_path, "a_12.nii.gz", "a_12_seg.nii.gz", "b.nii.gz")
-    assert found(tmp_path, r"{study,\w_\d{2}}.nii.gz") == {("a_12.nii.gz", "a_12", None, None)}
+    assert found(tmp_path, r"{study,\w_\d{2}}.nii.gz") == {("a_12.nii.gz", "a_12", None, None, None)}
 
 
 @pytest.mark.parametrize("name", ["a.nii", "A.NII.GZ", "a.Nii.gz"])
@@ -42,7 +42,7 @@ def test_nifti_is_read_packed_or_not_in_any_case_of_letters(tmp_path, name, suff
 def test_other_formats_are_found_by_their_own_suffix(tmp_path):
     touch(tmp_path, "a.nrrd", "b.MHA", "c.mhd", "c.raw")
     assert [found(tmp_path, f"{{study}}.{kind}") for kind in ("nrrd", "mha", "mhd")] == [
-        {("a.nrrd", "a", None, None)}, {("b.MHA", "b", None, None)}, {("c.mhd", "c", None, None)},
+        {("a.nrrd", "a", None, None, None)}, {("b.MHA", "b", None, None, None)}, {("c.mhd", "c", None, None, None)},
     ]  # fmt: skip
 
 
@@ -50,8 +50,8 @@ def test_other_formats_are_found_by_their_own_suffix(tmp_path):
 def test_a_pattern_without_suffix_finds_folders(tmp_path, text):
     touch(tmp_path, "p1/2020-01-01/IM1.dcm", "p1/notes.txt", "p2/2020-01-02/IM1.dcm")
     assert found(tmp_path, text) == {
-        ("p1/2020-01-01", "2020-01-01", None, "p1"),
-        ("p2/2020-01-02", "2020-01-02", None, "p2"),
+        ("p1/2020-01-01", "2020-01-01", None, "p1", None),
+        ("p2/2020-01-02", "2020-01-02", None, "p2", None),
     }
 
 

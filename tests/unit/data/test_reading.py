@@ -8,7 +8,7 @@ from lesionbench.experiment.config import read_schema
 
 def test_the_configuration_has_its_keys_and_defaults():
     rules = read_schema()["properties"]["dataset"]["properties"]
-    defaults = asdict(Reading()) | {"lesion_labels": [1]}
+    defaults = asdict(Reading())
     assert {name: rules[name]["default"] for name in defaults} == defaults
 
 
@@ -19,7 +19,7 @@ def test_a_window_is_the_hu_of_black_and_white():
 
 def test_predictions_are_read_as_the_data_set_but_for_their_labels():
     reading = Reading(lesion_labels=[2, 3], geometry="qform")
-    assert not reading.binary and reading.predicted == Reading(geometry="qform") and reading.predicted.binary
+    assert reading.predicted == Reading(geometry="qform") and reading.predicted.lesion_labels is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ def column(*values, dtype=np.int16):
 
 
 @pytest.mark.parametrize(
-    ("labels", "lesion"), [([3], [0, 0, 0, 1]), ([2, 3], [0, 0, 1, 1]), ([1, 9], [0, 1, 0, 0]), ([9], [0, 0, 0, 0])]
+    ("labels", "lesion"),
+    [([3], [0, 0, 0, 1]), ([2, 3], [0, 0, 1, 1]), ([1], [0, 1, 0, 0]), ([1, 9], [0, 1, 0, 0]), ([9], [0, 0, 0, 0])],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 def test_the_labels_that_are_lesion_are_joined_and_all_others_are_background(tmp_path, labels, lesion, dtype):
@@ -30,6 +31,18 @@ def test_a_label_255_can_be_named(tmp_path, caplog):
     path = save(tmp_path / "mask.nii.gz", column(0, 1, 255))
     assert read_mask(path, Reading(lesion_labels=[255])).data.ravel().tolist() == [0, 0, 1]
     assert not caplog.records
+
+
+@pytest.mark.parametrize("values", [(0, 1, 2), (0, 2, 2), (0, 1, 255), (0, 0.5, 1)])
+def test_where_no_labels_are_named_any_other_than_0_and_1_is_refused(tmp_path, values):
+    path = save(tmp_path / "mask.nii.gz", column(*values, dtype=np.float32))
+    with pytest.raises(UserError, match=r"mask\.nii\.gz: a mask holds the labels 0 .* dataset\.lesion_labels can say"):
+        read_mask(path)
+
+
+def test_labels_that_a_rounded_slope_leaves_beside_whole_numbers_are_these_numbers(tmp_path):
+    path = save(tmp_path / "mask.nii.gz", column(0, 0.9998, 1.9997, 3, dtype=np.float32))
+    assert read_mask(path, Reading(lesion_labels=[2])).data.ravel().tolist() == [0, 0, 1, 0]
 
 
 def test_labels_between_whole_numbers_are_refused_whatever_is_lesion(tmp_path):

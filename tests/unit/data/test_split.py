@@ -199,3 +199,37 @@ def test_names_that_a_spreadsheet_has_made_numbers_are_told(tmp_path):
 def test_letters_with_accents_are_the_same_however_a_system_writes_them(tmp_path):
     path = write(tmp_path / "t.csv", "Mu\u0308ller,train", "b,validation", "c,test")
     assert read_split_file(path, alone(["M\u00fcller", "b", "c"]))[0].train == ("M\u00fcller",)
+
+
+_COUNTS = {"north": 5, "south": 4, "west": 3}
+SETS = {f"{name}{number}": name for name, count in _COUNTS.items() for number in range(count)}
+BY_SET = replace(HOLDOUT, protocol="leave-one-set-out")
+
+
+def test_each_set_is_tested_once_by_networks_that_learned_from_all_others():
+    made = make_folds(alone(list(SETS)), BY_SET, SETS)
+    assert [{SETS[study] for study in fold.test} for fold in made] == [{"north"}, {"south"}, {"west"}]
+    for fold in made:
+        assert members(fold) == sorted(SETS) and min(sizes(fold)) >= 1
+        assert not {SETS[study] for study in (*fold.train, *fold.validation)} & {SETS[study] for study in fold.test}
+
+
+def test_patients_stay_together_where_a_set_is_left_out():
+    patients = {study: study[:-1] + str(int(study[-1]) // 2) for study in SETS}
+    for fold in make_folds(patients, BY_SET, SETS):
+        parts = [{patients[study] for study in part} for part in (fold.train, fold.validation, fold.test)]
+        assert not parts[0] & parts[1] and not (parts[0] | parts[1]) & parts[2]
+
+
+@pytest.mark.parametrize(
+    ("sets", "patients", "problem"),
+    [
+        ({}, {}, "no set is known of north0, north1"),
+        (SETS | {"west2": None}, {}, "no set is known of west2"),
+        (dict.fromkeys(SETS, "north"), {}, "there is one set alone"),
+        (SETS, {"north0": "p", "west0": "p"}, "p has studies in several sets"),
+    ],
+)
+def test_sets_that_cannot_be_left_out_are_told_with_what_to_do(sets, patients, problem):
+    with pytest.raises(UserError, match=rf"split\.protocol: leave-one-set-out: {problem}(?s:.*)\{{set\}}.*column set"):
+        make_folds(alone(list(SETS)) | patients, BY_SET, sets)

@@ -211,6 +211,14 @@ def test_a_study_that_is_called_by_a_date_gets_its_patients_name(tmp_path):
     ]  # fmt: skip
 
 
+def test_studies_of_several_sets_are_called_by_their_set_as_well(tmp_path):
+    touch(tmp_path, *(f"{place}/{kind}/001.nii" for place in ("north", "south") for kind in ("ct", "mask")))
+    studies = find_studies(dataset(tmp_path, "{set}/ct/{study}.nii", "{set}/mask/{study}.nii"))
+    assert [(study.name, study.set, bool(study.mask)) for study in studies] == [
+        ("north_001", "north", True), ("south_001", "south", True),
+    ]  # fmt: skip
+
+
 def test_a_mask_without_a_patient_in_its_path_is_that_of_the_study_of_its_name(tmp_path):
     touch(tmp_path, "p1/a.nii", "masks/a.nii")
     (study,) = find_studies(dataset(tmp_path, "{patient,p.}/{study}.nii", "masks/{study}.nii"))

@@ -22,7 +22,17 @@ def test_thirds_are_of_volume_and_hold_every_study_once():
 def test_the_name_of_a_third_has_its_smallest_and_largest_volume():
     comparison = compared(studies=3)
     volumes = sorted(comparison.scores["reference_ml"]["unet"])
-    assert list(study_groups(comparison, INVENTORY)["Lesion volume"]) == [f"{v:.3g}–{v:.3g} ml" for v in volumes]
+    assert list(study_groups(comparison, INVENTORY)["Lesion volume"]) == [f"{v:.3g} ml" for v in volumes]
+    comparison = compared(studies=6)
+    comparison.scores["reference_ml"].loc[:] = np.array([[1, 2, 3, 4, 1000, 2000]]).T
+    assert list(study_groups(comparison, INVENTORY)["Lesion volume"]) == ["1–2 ml", "3–4 ml", "1,000–2,000 ml"]
+
+
+def test_thirds_of_one_volume_are_one_group():
+    comparison = compared()
+    comparison.scores["reference_ml"].loc[:] = 5.0
+    ((name, studies),) = study_groups(comparison, INVENTORY)["Lesion volume"].items()
+    assert name == "5 ml" and len(studies) == 10
 
 
 def test_studies_outside_the_declared_set_are_in_no_group():

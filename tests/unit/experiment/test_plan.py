@@ -105,7 +105,7 @@ def test_a_patients_studies_are_in_one_part_and_told_to_the_inventory(tmp_path):
     assert experiment.patients == {f"p{number // 2}_{number}": f"p{number // 2}" for number in range(10)}
     for part in experiment.subsets(0).values():
         assert len(part) == 2 * len({experiment.patients[study] for study in part})
-    assert experiment.listing[0] == ["p0_0", None, "p0", None, True, True]
+    assert experiment.listing[0] == ["p0_0", None, "p0", None, None, True, True]
     assert experiment.registry is None and experiment.categories == []
 
 

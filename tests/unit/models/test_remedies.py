@@ -25,7 +25,7 @@ def test_alternatives_differ_and_hold_known_names_only(entry):
 
 
 def test_the_first_alternative_that_works_is_the_advice():
-    entry = ModelEntry("FPN", "tu-resnet18", "imagenet", {"encoder_depth": 3, "upsampling": 9})
+    entry = ModelEntry("FPN", "tu-resnet18", options={"encoder_depth": 3, "upsampling": 9})
     assert advice(entry, (41, 512), lambda other: None) == (
         " Write, for example:\n  options: {encoder_depth: 3, upsampling: 9, dynamic_img_size: true}"
     )

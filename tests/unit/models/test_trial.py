@@ -10,7 +10,10 @@ import yaml
 from torch import nn
 
 from lesionbench.data.nifti import write_volume
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.reading import AS_IS
+from lesionbench.data.scans import read_header
+from lesionbench.data.volume import slice_spacing
 from lesionbench.errors import UserError
 from lesionbench.models import trial
 from lesionbench.models.entry import ModelEntry
@@ -151,9 +154,12 @@ def test_sizes_are_those_of_the_plane_from_headers_each_once(tmp_path):
         shape[axes] = (20, 30, 10)
         write_volume(tmp_path / f"{name}.nii.gz", np.zeros(shape, np.int16), make_affine(orientation))
     scans = sorted(tmp_path.glob("*.nii.gz"))
-    assert slice_sizes(scans, "axial", AS_IS) == [(30, 20)]
-    assert slice_sizes(scans, "coronal", AS_IS) == [(10, 20)]
-    assert slice_sizes(scans, "sagittal", AS_IS) == [(10, 30)]
+    assert slice_sizes(scans, Preprocessing("axial"), AS_IS) == [(30, 20)]
+    assert slice_sizes(scans, Preprocessing("coronal"), AS_IS) == [(10, 20)]
+    assert slice_sizes(scans, Preprocessing("sagittal"), AS_IS) == [(10, 30)]
+    row, column = slice_spacing(read_header(scans[0]).affine, "axial")[1:]
+    assert slice_sizes(scans, Preprocessing("axial", spacing=[row / 2, column * 2]), AS_IS) == [(60, 10)]
+    assert slice_sizes(scans, Preprocessing("axial", spacing=[row / 2, column * 2], size=[40, 40]), AS_IS) == [(40, 40)]
 
 
 def test_one_models_error_leaves_the_others_outcomes(tmp_path):

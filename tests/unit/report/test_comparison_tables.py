@@ -44,7 +44,7 @@ def test_the_foot_states_the_studies_and_the_coverage_of_their_number():
     notes = " ".join(make_tables(compared())["comparison"].notes)
     assert "n = 10 studies" in notes and "no probability that it is the best" in notes
     assert f"covers the mean in {100 * coverage_of_mean(10):.0f}\u00a0% for n = 10" in notes
-    assert "no interval of one" in " ".join(make_tables(compared(studies=1))["comparison"].notes)
+    assert "One study gives no interval" in " ".join(make_tables(compared(studies=1))["comparison"].notes)
 
 
 def test_failures_are_counted_beside_the_minimum():

@@ -35,7 +35,7 @@ def test_each_score_but_dice_is_in_one_table():
 
 def test_the_foot_states_tolerance_percentile_surface_smallest_lesion_policy_and_n():
     for table in (metric_means(complete(), SCORING), lesion_means(complete(), SCORING)):
-        assert "Means over the 10 studies with lesion" in table.notes[0]
+        assert "Means over 10 studies with lesion and a Dice of every model" in table.notes[0]
         assert any("the prediction none, each share is 0 and HD95 the diagonal" in note for note in table.notes)
     words = " ".join(metric_means(complete(), SCORING).notes)
     assert "95th percentile" in words and "within 2 mm" in words and "as in MetricsReloaded" in words

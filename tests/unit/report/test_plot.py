@@ -4,6 +4,7 @@ import pytest
 
 from drawn import CLASSES, assert_legible, costs_of, histories_of, texts
 from lesionbench.evaluation.comparison import write_comparison
+from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.report.catalogue import FIGURES
 from lesionbench.report.figures.learning_curves import learning_curves
 from lesionbench.report.figures.score_charts import dice_by_cost, dice_by_model
@@ -26,12 +27,16 @@ def files(tmp_path):
     for model, history in histories_of(ODD).groupby("model"):
         histories.append(tmp_path / f"{model}.csv")
         history.drop(columns=["model", "fold", "seed", "best_epoch_by"]).to_csv(histories[-1], index=False)
+    comparison = compared(ODD)
+    transfer = compare_sets(comparison, {"NA": comparison}, [{}, {}], "1e3")
+    transfer.to_csv(tmp_path / "transfer.csv", index=False)
     INVENTORY.to_csv(tmp_path / "studies.csv", index=False)
     return {
         "inventory": tmp_path / "studies.csv",
         "classes": tmp_path / "classes.csv",
         "comparison": tmp_path / "comparison.json",
         "cost": tmp_path / "cost.csv",
+        "transfer": tmp_path / "transfer.csv",
         "histories": histories,
         "stacks": [write_stack(tmp_path, 1), write_stack(tmp_path, 2)],
     }

@@ -41,7 +41,12 @@ def results(tmp_path):
     names = [f"study_{number:04d}" for number in range(50)]
     annotated = pd.DataFrame({"study": names, "mask": [f"masks/{name}_mask.nii.gz" for name in names]})
     studies = pd.concat([annotated, pd.DataFrame({"study": ["study_1110"]})]).assign(
-        axial_slices=41, coronal_slices=512, sagittal_slices=512, ct_sha256="c" * 64, mask_sha256="a" * 64
+        axial_slices=41,
+        coronal_slices=512,
+        sagittal_slices=512,
+        lesion_slices=9,
+        ct_sha256="c" * 64,
+        mask_sha256="a" * 64,
     )
     studies.to_csv(tmp_path / "studies.csv", index=False)
     subsets = ["test"] * 10 + ["validation"] * 5 + ["train"] * 35

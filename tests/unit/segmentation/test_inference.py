@@ -55,6 +55,40 @@ def test_a_mask_has_the_slices_size_and_lies_on_the_scan(tmp_path, plane):
     assert volume == pytest.approx((ct.data >= 0).sum() * 2 * 1 * 8 / 1000) and volume > 0
 
 
+RESAMPLED = {"spacing": [1.3, 3.1], "size": [40, 30]}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spacing": [1.3, 3.1]}, {"spacing": [4, 1.3, 3.1]}, {"size": [20, 18]}, RESAMPLED]
+)
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_from_resampled_or_cropped_slices_a_mask_comes_back_to_the_scan(tmp_path, plane, changes):
+    hu = np.full((42, 68, 14), -1000, np.int16)
+    hu[13:29, 25:43, 3:10] = 600
+    nib.save(nib.Nifti1Image(hu, AFFINE), tmp_path / "ct.nii.gz")
+    preprocessing = replace(PREPROCESSING, plane=plane, **changes)
+    bright = Predictor(BRIGHT, replace(RECORD, preprocessing=preprocessing), CPU)
+    segment(bright, tmp_path / "ct.nii.gz", tmp_path / "mask.nii.gz")
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.shape == hu.shape and (mask.affine == AFFINE).all()
+    found, lesion = np.asarray(mask.dataobj) > 0, hu > 0
+    assert 2 * (found & lesion).sum() / (found.sum() + lesion.sum()) > (0.99 if "spacing" not in changes else 0.8)
+    assert np.argwhere(found).mean(axis=0) == pytest.approx(np.argwhere(lesion).mean(axis=0), abs=0.5)
+
+
+def test_a_training_on_resampled_slices_predicts_on_the_studys_own_grid(run, tmp_path):
+    _, path = run
+    study, stack = by_study([path]), load_stack(path)
+    preprocessing = replace(PREPROCESSING, spacing=[1.5, 2.5], size=[24, 24])
+    train(
+        MODEL, replace(RECIPE, max_epochs=30, patience=30), FoldData(study, study, preprocessing), tmp_path, threads=1
+    )
+    predictor = load_run(tmp_path, "cpu")
+    assert predictor.record.preprocessing == preprocessing
+    predicted = predict_stack(predictor, stack, 0.5)
+    assert predicted.shape == stack.image.shape and dice_of(predicted, stack) > 0.5
+
+
 def test_a_mask_carries_what_the_scans_header_says(tmp_path):
     ct, _ = make_study(5, (21, 34, 7))
     image = nib.Nifti1Image(ct.data, ct.affine)
@@ -68,6 +102,9 @@ def test_a_mask_carries_what_the_scans_header_says(tmp_path):
     mask = nib.load(tmp_path / "mask.nii.gz").header
     assert (mask["sform_code"], mask["qform_code"]) == (2, 1)
     assert mask.get_sform() == pytest.approx(AFFINE) and mask.get_qform() == pytest.approx(image.get_qform())
+    resampled = replace(RECORD, preprocessing=replace(PREPROCESSING, **RESAMPLED))
+    segment(Predictor(BRIGHT, resampled, CPU), *arguments[1:], reading=Reading(geometry="qform"))
+    assert nib.load(tmp_path / "mask.nii.gz").header.binaryblock == mask.binaryblock
 
 
 def test_probability_at_the_threshold_is_lesion(tmp_path):
@@ -108,7 +145,7 @@ def test_neighbours_reach_the_network_across_parts_and_repeat_at_the_ends(tmp_pa
     stack.image[:] = np.arange(9)[:, None, None] ** 2
     stack.image[6] = 0
     record = replace(RECORD, preprocessing=replace(PREPROCESSING, neighbours=1))
-    mask = predict_stack(Predictor(Network(Lighter(), stride=16), record, CPU), stack, 0.5)
+    mask = predict_stack(Predictor(Network(Lighter(), stride=16, channels=3), record, CPU), stack, 0.5)
     values = [0, 1, 4, 9, 16, 25, 0, 49, 64]
     around = [0, *values, 64]
     assert mask[:, 3, 3].tolist() == [int(around[slice + 2] > around[slice] + 0.5) for slice in range(9)]

@@ -49,8 +49,9 @@ def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
 def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(tmp_path):
     paths = [write_stack(tmp_path, seed) for seed in (1, 2)]
     slices = load_slices(by_study(paths), PAD, PREPROCESSING, CPU, 1e9)
-    slices.masks[:9] = 0
-    perfect = 40 * (slices.masks[:, None].float() - 0.5)
+    masks = slices.buckets[0].masks
+    masks[:9] = 0
+    perfect = 40 * (masks[:, None].float() - 0.5)
     assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1
-    slices.masks[:] = 0
+    masks[:] = 0
     assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None)[1])

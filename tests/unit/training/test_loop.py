@@ -174,6 +174,18 @@ def test_a_whole_recipe_is_a_plain_loop_with_pytorch_s_own_parts(stacks, tmp_pat
             torch.testing.assert_close(tensor, expected[name], atol=tolerance, rtol=1e-3, msg=name)
 
 
+def run_stopped(monkeypatch, stacks, folder, **changes):
+    """Train as `run` does, and stop after the second epoch."""
+
+    def stop_after_two(learner, bar):
+        if len(learner.history) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "report", stop_after_two)
+        run(stacks, folder, **changes)
+
+
 RECIPES = {
     "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
     "sgd": {"optimizer": "sgd", "gradient_clipping": 0.1},
@@ -203,16 +215,20 @@ def test_with_every_key_a_stopped_training_goes_on_to_the_same_bytes(
     monkeypatch.setattr(ClassicUNet, "forward", with_auxiliary)
     whole = run(stacks, tmp_path / "whole", **changes)
     assert history_of(whole) != history_of(undisturbed) or "best_epoch_by" in changes
-
-    def stop_after_two(learner, bar):
-        if len(learner.history) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "report", stop_after_two)
-        run(stacks, tmp_path / "stopped", **changes)
+    run_stopped(monkeypatch, stacks, tmp_path / "stopped", **changes)
     assert_same(run(stacks, tmp_path / "stopped", **changes), whole)
     assert record_of(tmp_path / "stopped")["resumed"] == 1
+
+
+def test_with_slices_of_many_sizes_a_stopped_or_streamed_training_gives_the_same_bytes(tmp_path, monkeypatch):
+    shapes = [(32, 32, 9), (80, 90, 5), (20, 300, 1), (90, 80, 4), (16, 32, 6)]
+    paths = [write_stack(tmp_path, seed, shape) for seed, shape in enumerate(shapes)]
+    changes = {"foreground_share": 0.25, "augmentation": "light", "neighbours": 1}
+    whole = run(paths, tmp_path / "whole", **changes)
+    run_stopped(monkeypatch, paths, tmp_path / "stopped", **changes)
+    assert_same(run(paths, tmp_path / "stopped", **changes), whole)
+    assert record_of(tmp_path / "stopped")["resumed"] == 1
+    assert_same(run(paths, tmp_path / "streamed", resident_limit_gb=0, **changes), whole)
 
 
 def test_true_and_false_still_mean_light_and_no_augmentation():

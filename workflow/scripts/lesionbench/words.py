@@ -1,4 +1,7 @@
-"""Counts and lists as parts of sentences. Needs only the standard library: it is imported while Snakemake parses."""
+"""Counts, numbers and lists as parts of sentences.
+
+Needs only the standard library: it is imported while Snakemake parses.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +26,11 @@ def counted(number: int, noun: str) -> str:
     """Return "1 study", "2 studies", "1,110 studies": a number with its noun, given as the singular."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def rounded(number: float) -> str:
+    """Return "0.0123", "12.3", "1,230": a number below a million to three digits."""
+    return f"{float(f'{number:.3g}'):,g}"
 
 
 def first_few(items: Sequence[str], count: int = 5) -> str:

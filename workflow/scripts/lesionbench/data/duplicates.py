@@ -40,8 +40,8 @@ def fingerprint(ct: Volume) -> np.ndarray:
     step = tuple(slice(None, None, max(1, size // (2 * wanted))) for size, wanted in sizes)
     low, high = WINDOW
     small = np.clip(slices[step], low, high).astype(np.float32)
-    for size in SHAPE:  # the first axis becomes the last; BLAS would start threads for little
-        small = np.einsum("abc,da->bcd", small, _parts(len(small), size))
+    for size in SHAPE:  # the first axis becomes the last
+        small = _shrunk(small, size)
     return np.asarray(np.rint((small - low) * (255 / (high - low))).astype(np.uint8).ravel())
 
 
@@ -61,6 +61,16 @@ def read_fingerprints(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(
             f"{path}: cannot be read as fingerprints ({error}). Delete it and run the workflow again, which writes it."
         ) from error
+
+
+def _shrunk(array: np.ndarray, size: int) -> np.ndarray:
+    """Return the means of `size` equal parts of the first axis, as the last axis."""
+    means = np.empty((*array.shape[1:], size), np.float32)
+    for part, weights in enumerate(_parts(len(array), size)):
+        first, last = np.flatnonzero(weights)[[0, -1]]
+        # BLAS would start threads for little.
+        means[..., part] = np.einsum("abc,a->bc", array[first : last + 1], weights[first : last + 1])
+    return means
 
 
 def _parts(length: int, size: int) -> np.ndarray:

@@ -191,7 +191,7 @@ def check_mask(hu: np.ndarray | None, mask: np.ndarray) -> Iterator[Check]:
             WARNING,
             "empty-mask",
             "the mask holds no lesion",
-            "Nothing, if the study has none; Dice is undefined for it unless a model finds some",
+            "Nothing, if the study has none; its Dice is undefined",
         )
     elif hu is not None:
         step = _steps(hu.shape, _COARSE)

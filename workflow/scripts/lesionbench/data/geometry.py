@@ -130,28 +130,31 @@ def check_affine(path: str | Path, grid: Grid, form: str, unit: str = "mm") -> N
 
 def _conflict(found: dict[str, np.ndarray], broken: dict[str, str], spacing: np.ndarray, shape: tuple[int, ...]) -> str:
     """Return in words how the claims of a header differ, an empty string where they agree."""
-    told = {name: f"the {name} has {_described(affine)}" for name, affine in found.items()}
-    told |= {name: f"the {name} {reason}" for name, reason in broken.items()}
-    if broken:
-        return f"its header contradicts itself: {listed(list(told.values()))}"
     first, *others = found.values()
+    if broken:
+        return f"its header contradicts itself: {_told(found, broken)}"
     if others:
         offsets = corner_offsets(Grid(shape, first), others[0])
         if np.abs(offsets @ np.linalg.inv(first[:3, :3]).T).max() <= TOLERANCE:
             return ""
         apart = np.linalg.norm(offsets, axis=-1).max()
-        return f"its header gives the voxels two places, up to {apart:.4g} mm apart: {listed(list(told.values()))}"
+        return f"its header gives the voxels two places, up to {apart:.4g} mm apart: {_told(found)}"
     sizes = Grid(shape, first).spacing
     if (np.abs(spacing - sizes) * shape <= TOLERANCE * sizes).all():
         return ""
-    return f"its header contradicts itself: {told[next(iter(found))]}, and pixdim has voxels of {_sizes(spacing)} mm"
+    return f"its header contradicts itself: {_told(found)}, and pixdim has voxels of {_sizes(spacing)} mm"
+
+
+def _told(found: dict[str, np.ndarray], broken: dict[str, str] | None = None) -> str:
+    claims = [f"the {name} has {_described(affine)}" for name, affine in found.items()]
+    return listed(claims + [f"the {name} {reason}" for name, reason in (broken or {}).items()])
 
 
 def _kept(header: nib.Nifti1Header, found: dict[str, np.ndarray], affine: np.ndarray) -> Forms | None:
     """Return the forms to write with what is made from an image, None where they are the usual ones."""
     codes = tuple(int(header[f"{name}_code"]) if name in found else 0 for name in ("sform", "qform"))
     forms = [found.get(name, affine) for name in ("sform", "qform")]
-    if codes == (1, 1) and all(np.allclose(form, affine, rtol=0, atol=1e-3) for form in forms):
+    if codes == (1, 1) and all((np.abs(form - affine) <= 1e-3).all() for form in forms):
         return None
     return Forms(forms[0], forms[1], codes)
 

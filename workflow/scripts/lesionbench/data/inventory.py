@@ -25,7 +25,7 @@ from lesionbench.words import counted, listed
 
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
 _COLUMNS = (
-    "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation",
+    "study", "category", "patient", "set", "ct", "mask", "shape", "spacing_mm", "orientation",
     *(f"{plane}_slices" for plane in PLANES), "lesion_slices", "lesion_ml", "ct_sha256", "mask_sha256",
 )  # fmt: skip
 
@@ -92,10 +92,10 @@ def inventory(
 ) -> Inventory:
     """Return what the studies are and what is wrong with them; each file is read once, a study a thread at a time.
 
-    The table has a row for each study that can be read. Its columns are study, category, patient if one is known, ct
-    and mask (paths below `root`), shape, spacing_mm (both in the order of the array's axes), orientation, the number of
-    slices in each plane, lesion_slices (axial slices with lesion), lesion_ml, ct_sha256 and mask_sha256. What is not
-    there is missing (NA).
+    The table has a row for each study that can be read. Its columns are study, category, patient and set if one is
+    known, ct and mask (paths below `root`), shape, spacing_mm (both in the order of the array's axes), orientation,
+    the number of slices in each plane, lesion_slices (axial slices with lesion), lesion_ml, ct_sha256 and
+    mask_sha256. What is not there is missing (NA).
 
     A study without CT is an error if `needs_ct`, as it is for a training, else a warning.
     """
@@ -111,9 +111,8 @@ def inventory(
     findings += _repeated(examined, root)
     findings += _named_alike(studies)
     table = pd.DataFrame([one.row for one in examined if one.row], columns=list(_COLUMNS))
-    if table["patient"].isna().all():
-        table = table.drop(columns="patient")
-    findings += _no_lesion(table, root)
+    table = table.drop(columns=[name for name in ("patient", "set") if table[name].isna().all()])
+    findings += _no_lesion(studies, table, root)
     order = {ERROR: 0, WARNING: 1}
     findings.sort(key=lambda finding: (order[finding.severity], finding.study, finding.kind))
     looks = {one.study.name: one.fingerprint for one in examined if one.fingerprint is not None}
@@ -232,12 +231,12 @@ def _missing_parts(studies: Sequence[Study], root: Path, severity: str) -> list[
     ]
 
 
-def _no_lesion(table: pd.DataFrame, root: Path) -> list[Finding]:
-    """Complain of a set whose masks are all empty."""
+def _no_lesion(studies: Sequence[Study], table: pd.DataFrame, root: Path) -> list[Finding]:
+    """Complain of a set whose masks are all empty; one that could not be read may hold a lesion."""
     masks = table["lesion_slices"].dropna()
-    if not len(masks) or masks.any():
+    if not len(masks) or masks.any() or len(masks) < sum(study.mask is not None for study in studies):
         return []
-    what = f"all of {counted(len(masks), 'mask')} are empty, so there is no lesion to find"
+    what = "no mask holds a lesion, so there is nothing to find"
     remedy = "Take the masks with lesions, or set dataset.lesion_labels to the labels that lesions have there"
     return [Finding(ERROR, "no-lesion", "", str(root), what, remedy)]
 
@@ -378,6 +377,7 @@ def _describe(
         "study": study.name,
         "category": category,
         "patient": study.patient,
+        "set": study.set,
         "ct": study.ct and _below(study.ct, root),
         "mask": study.mask and _below(study.mask, root),
         "shape": "x".join(map(str, grid.shape)),

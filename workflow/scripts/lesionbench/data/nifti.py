@@ -14,6 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 
 from lesionbench.data.geometry import locate
 from lesionbench.data.reading import is_nifti
@@ -170,8 +171,13 @@ def _holds(file: Path, claimed: int) -> bool:
 
 def _voxels(voxels: ArrayProxy) -> np.ndarray:
     """Return scaled voxels. A packed file is read to its end, where the checksum is: damage may change values alone."""
-    if Path(voxels.file_like).suffix.lower() not in ImageOpener.compress_ext_map:
+    path = Path(voxels.file_like)
+    if path.suffix.lower() not in ImageOpener.compress_ext_map:
         return np.asarray(voxels)
+    count = math.prod(voxels.shape)
+    if unpacked := _unpack(path, voxels.offset + count * voxels.dtype.itemsize):
+        data = np.frombuffer(unpacked, voxels.dtype, count, voxels.offset).reshape(voxels.shape, order="F")
+        return np.asarray(apply_read_scaling(data, np.float64(voxels.slope), np.float64(voxels.inter)))
     with ImageOpener(voxels.file_like) as file:
         spec = (voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter)
         # Without `mmap=False` nibabel would map the packed bytes: it does not recognise its own opener here.
@@ -179,6 +185,20 @@ def _voxels(voxels: ArrayProxy) -> np.ndarray:
         while file.read(2**20):
             pass
     return data
+
+
+def _unpack(path: Path, size: int) -> bytes | None:
+    """Return the content of a gzip file of one part and of `size` bytes in a step, which takes a fifth less than parts.
+
+    Returns None where the file is anything else: no gzip, several parts, damaged, or followed by something.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacker.decompress(path.read_bytes(), size)
+        unpacker.decompress(unpacker.unconsumed_tail, 1)  # the checksum
+    except zlib.error:
+        return None
+    return content if len(content) == size and unpacker.eof and not unpacker.unused_data else None
 
 
 def _not_finite(path: str | Path, data: np.ndarray, slope: float) -> str:

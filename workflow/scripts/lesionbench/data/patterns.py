@@ -16,7 +16,7 @@ from lesionbench.data.reading import SUFFIXES
 from lesionbench.errors import UserError
 from lesionbench.files import refuse_links_to_nothing
 
-WILDCARDS = ("study", "category", "patient")
+WILDCARDS = ("study", "category", "patient", "set")
 # Packed and unpacked NIfTI stand for each other.
 _NIFTI = r"\.nii(?:\.gz)?"
 # A wildcard, and after a comma the regular expression that it has to match: {study,\d{4}}.
@@ -30,13 +30,14 @@ class Found(NamedTuple):
     study: str
     category: str | None = None
     patient: str | None = None
+    set: str | None = None
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """The path of a file below the root of a data set, with `{study}` and perhaps `{category}`, `{patient}` in it.
+    """The path of a file below the root of a data set, with `{study}` and perhaps others of WILDCARDS in it.
 
-    A wildcard does not reach across a `/`; a constraint may follow it, as in `{study,\\d+}`. Category and patient are
+    A wildcard does not reach across a `/`; a constraint may follow it, as in `{study,\\d+}`. All but the study are
     taken as short as possible, a study as long as possible. The file's name is read in any case of letters. A path
     without a volume's suffix is that of a folder of DICOM slices.
 

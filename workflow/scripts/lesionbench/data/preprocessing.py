@@ -1,10 +1,10 @@
-"""How a CT becomes the intensities that a network sees: plane, Hounsfield window, scale and padding.
+"""How a CT becomes the intensities that a network sees: plane, Hounsfield window, scale, resampling and padding.
 
 Needs nothing but the standard library: scripts that cut slices have no PyTorch.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 INT16_MIN = -32768
+Shape = tuple[int, int, int]  # slices, rows, columns
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,22 @@ class Preprocessing:
 
     plane: axial, coronal or sagittal; hu_window: the HU that intensities are clipped to, two whole numbers in int16's
     range; hu_scale: the HU that make an intensity of 1; neighbours: how many slices on either side of a slice a network
-    sees beside it, as channels.
+    sees beside it, as channels; spacing: mm between rows and columns, or between slices, rows and columns, that a
+    network sees, None for the scan's own; size: rows and columns to which slices are cropped and padded, None for their
+    own.
     """
 
     plane: str = "coronal"
     hu_window: tuple[int, int] = (-1000, 1000)
     hu_scale: float = 1000
     neighbours: int = 0
+    spacing: tuple[float, ...] | None = None
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hu_window", tuple(self.hu_window))  # a list where it comes from YAML or JSON
+        for name in ("hu_window", "spacing", "size"):
+            if isinstance(value := getattr(self, name), list):  # where it comes from YAML or JSON
+                object.__setattr__(self, name, tuple(value))
 
     @property
     def channels(self) -> int:
@@ -46,6 +53,20 @@ class Preprocessing:
         """The least and the greatest intensity."""
         low, high = self.hu_window
         return low / self.hu_scale, high / self.hu_scale
+
+    def resampled(self, shape: Shape, spacing: Sequence[float]) -> Shape:
+        """Return the shape of a study's slices at the wanted spacing; spacing: mm between its slices, rows, columns."""
+        if self.spacing is None:
+            return shape
+        wanted = (spacing[0], *self.spacing)[-3:]
+        slices, rows, columns = (
+            max(1, round(float(count * own / new))) for count, own, new in zip(shape, spacing, wanted, strict=True)
+        )
+        return slices, rows, columns
+
+    def seen(self, shape: Shape, spacing: Sequence[float]) -> tuple[int, int]:
+        """Return rows and columns of the slices of a study that a network sees, before they are padded for it."""
+        return self.size or self.resampled(shape, spacing)[1:]
 
     def intensities(self, hu: "torch.Tensor") -> "torch.Tensor":
         """Return HU, whole numbers in a tensor of any shape, as intensities in float32."""

@@ -18,23 +18,19 @@ SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 class Reading:
     """The keys of the section `dataset` that say how its files are read; the schema says what each means.
 
-    lesion_labels: of masks; intensity: "hu", or {"window": [centre, width]} in HU for grey values 0…255 of that window;
-    geometry: "sform", "qform", or None where the two must agree; series: UID, number or description, where a folder of
-    DICOM slices holds several CT series.
+    lesion_labels: of masks, None where they hold 0 and 1 (or 255) and nothing else; intensity: "hu", or {"window":
+    [centre, width]} in HU for grey values 0…255 of that window; geometry: "sform", "qform", or None where the two must
+    agree; series: UID, number or description, where a folder of DICOM slices holds several CT series.
     """
 
-    lesion_labels: tuple[int, ...] = (1,)
+    lesion_labels: tuple[int, ...] | None = None
     intensity: str | Mapping[str, Sequence[float]] = "hu"
     geometry: str | None = None
     series: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lesion_labels", tuple(self.lesion_labels))  # a list where it comes from YAML
-
-    @property
-    def binary(self) -> bool:
-        """Whether masks hold 0 and 1 and nothing else: so it is where nothing is said of their labels."""
-        return self.lesion_labels == (1,)
+        if self.lesion_labels is not None:
+            object.__setattr__(self, "lesion_labels", tuple(self.lesion_labels))  # a list where it comes from YAML
 
     @property
     def window(self) -> tuple[float, float] | None:
@@ -47,7 +43,7 @@ class Reading:
     @property
     def predicted(self) -> "Reading":
         """How masks that a model predicted for the data set are read: lesion is 1, the geometry that of the scans."""
-        return replace(self, lesion_labels=(1,))
+        return replace(self, lesion_labels=None)
 
 
 AS_IS = Reading()

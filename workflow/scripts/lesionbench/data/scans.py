@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,32 +51,34 @@ def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
     _check_hu(path, data)
     with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
         whole = data.astype(np.int16, copy=False)
-    return Volume(whole if (whole == data).all() else data.astype(np.float32), volume.affine, volume.forms)
+    lossless = whole is data or (whole == data).all()
+    return Volume(whole if lossless else data.astype(np.float32), volume.affine, volume.forms)
 
 
 def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
     """Read a lesion mask as uint8, 0 background and 1 lesion, where the file has one of `reading.lesion_labels`.
 
-    Other labels are background, except where nothing is said of labels (`reading.binary`): there a mask holds 0 and 1.
-    Masks of 0 and 255 are accepted with a warning. Raises UserError on any other label, and where the file cannot be
-    read (`read_voxels` of `nifti` and `itk`).
+    Other labels are background. Where no labels are given, a mask holds 0 and 1 and nothing else; masks of 0 and 255
+    are accepted with a warning. Raises UserError on any other label, and where the file cannot be read (`read_voxels`
+    of `nifti` and `itk`).
     """
     path = _check_file(path)
     if path.is_dir():
         raise UserError(f"{path}: this is a folder. A mask is a NIfTI, NRRD or MetaImage file.")
     volume = _read_file(path, reading)
-    labels = volume.data
-    if labels.dtype.kind == "f":
-        # A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
-        nearest = np.rint(labels)
-        labels = nearest if np.abs(labels - nearest).max() <= 1e-3 else labels
-    lesion = np.logical_or.reduce([labels == label for label in reading.lesion_labels])
-    if reading.binary and not (lesion | (labels == 0)).all():
-        lesion = _not_binary(path, labels)
-    elif labels is volume.data and labels.dtype.kind == "f":
-        raise UserError(
-            f"{path}: labels are whole numbers, and this mask holds {_some(labels)}. Resample it by nearest neighbours."
-        )
+    labels, wanted = volume.data, reading.lesion_labels or (1,)
+    lesion = _one_of(labels, wanted)
+    if not _nothing_else(labels, lesion):  # of most masks this is all that is looked at
+        labels = _whole(labels)
+        if labels is not volume.data:
+            lesion = _one_of(labels, wanted)
+        if reading.lesion_labels is None and not _nothing_else(labels, lesion):
+            lesion = _not_binary(path, labels)
+        elif labels is volume.data and labels.dtype.kind == "f":
+            raise UserError(
+                f"{path}: labels are whole numbers, and this mask holds {_some(labels)}. Resample it by nearest "
+                "neighbours."
+            )
     return Volume(lesion.view(np.uint8), volume.affine, volume.forms)
 
 
@@ -99,14 +102,40 @@ def _read_file(path: Path, reading: Reading) -> Volume:
     return itk.read_voxels(path) if _is_itk(path) else nifti.read_voxels(path, reading.geometry)
 
 
+def _one_of(labels: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    """Return where labels are one of those wanted, as bool."""
+    found: np.ndarray = labels == wanted[0]
+    for label in wanted[1:]:
+        found |= labels == label
+    return found
+
+
+def _nothing_else(labels: np.ndarray, lesion: np.ndarray) -> bool:
+    return bool((lesion | (labels == 0)).all())
+
+
+def _whole(labels: np.ndarray) -> np.ndarray:
+    """Return labels as whole numbers, or the same object where they are integers, or no whole numbers.
+
+    A writer that scales 0…1 to 0…255 rounds its slope, so that ones are not exactly 1.
+    """
+    if labels.dtype.kind != "f":
+        return labels
+    nearest = np.rint(labels)
+    apart = labels - nearest
+    return nearest if np.abs(apart, out=apart).max() <= 1e-3 else labels
+
+
 def _not_binary(path: str | Path, labels: np.ndarray) -> np.ndarray:
     """Return where a mask of 0 and 255 holds 255. Raises UserError where it holds anything else."""
-    if set(np.unique(labels).tolist()) <= {0, 255}:
+    lesion: np.ndarray = labels == 255
+    if _nothing_else(labels, lesion):
         logger.warning("%s: labels 0 and 255 are read as 0 and 1.", path)
-        return np.asarray(labels == 255)
+        return lesion
     raise UserError(
         f"{path}: a mask holds the labels 0 (background) and 1 (lesion), this one {_some(labels)}. Make it binary. "
-        "For the data set's own masks, dataset.lesion_labels can say which labels are lesion."
+        "For the data set's own masks, dataset.lesion_labels can say which labels are lesion, [1] or [1, 2], and all "
+        "others are background."
     )
 
 

@@ -98,6 +98,13 @@ def stack_shape(path: str | Path) -> tuple[int, int, int]:
         return slices, height, width
 
 
+def stack_spacing(path: str | Path) -> list[float]:
+    """Return mm between slices, rows and columns of a saved stack, without reading its slices."""
+    with _readable(path), np.load(path) as arrays:
+        spacing: list[float] = arrays["spacing"].tolist()
+        return spacing
+
+
 @contextmanager
 def _readable(path: str | Path) -> Iterator[None]:
     try:

@@ -40,10 +40,13 @@ class Split:
     file: str | None = None
 
 
-def make_folds(patients: Mapping[str, str], split: Split) -> list[Fold]:
+def make_folds(patients: Mapping[str, str], split: Split, sets: Mapping[str, str | None] | None = None) -> list[Fold]:
     """Return the folds of the protocol: one for a holdout, `folds` for a cross-validation, or those of the user's file.
 
     `patients` holds the patient of each annotated study; a study of an unknown patient is a patient of its own name.
+    `sets` holds the set of each study, for the protocol that leaves one set out: each is tested once, by networks that
+    learned from all others.
+
     What is divided are patients: all studies of one are in the same part. They are put in the order of a hash of seed
     and name, which is the same on every machine and does not depend on the order given.
 
@@ -51,7 +54,8 @@ def make_folds(patients: Mapping[str, str], split: Split) -> list[Fold]:
     tested once; the patients that follow a fold's test patients in the order are its validation part, in the proportion
     of the ratio's first two numbers.
 
-    Raises UserError where there are too few patients to fill every part, or the user's file divides one.
+    Raises UserError where there are too few patients to fill every part, the user's file divides one, or a set is left
+    out and there are fewer than two, a study is of none, or a patient of several.
     """
     if split.file:
         return read_split_file(split.file, patients)
@@ -60,7 +64,12 @@ def make_folds(patients: Mapping[str, str], split: Split) -> list[Fold]:
         studies_of.setdefault(patient, []).append(study)
     noun = "annotated studies" if len(studies_of) == len(patients) else "patients with annotated studies"
     ordered = sorted(studies_of, key=lambda patient: hashlib.sha256(f"{split.seed}:{patient}".encode()).digest())
-    divided = _holdout(ordered, split, noun) if split.protocol == "holdout" else _crossed(ordered, split, noun)
+    if split.protocol == "holdout":
+        divided = _holdout(ordered, split, noun)
+    elif split.protocol == "cross-validation":
+        divided = _crossed(ordered, split, noun)
+    else:
+        divided = _by_set(ordered, split, _sets_of(studies_of, sets or {}))
     return [
         _fold(index, *([study for patient in part for study in studies_of[patient]] for part in parts))
         for index, parts in enumerate(divided)
@@ -86,6 +95,33 @@ def _crossed(ordered: Sequence[str], split: Split, noun: str) -> list[tuple[Sequ
         folds.append((rest[validation:], rest[:validation], ordered[start:stop]))
         start = stop
     return folds
+
+
+def _by_set(ordered: Sequence[str], split: Split, set_of: Mapping[str, str]) -> list[tuple[Sequence[str], ...]]:
+    folds: list[tuple[Sequence[str], ...]] = []
+    for tested in sorted(set(set_of.values())):
+        rest = [patient for patient in ordered if set_of[patient] != tested]
+        _require(2, len(rest), f"Leaving the set {tested} out", "other patients")
+        _, validation = _apportion(len(rest), split.ratio[:2])
+        folds.append((rest[validation:], rest[:validation], [name for name in ordered if set_of[name] == tested]))
+    return folds
+
+
+def _sets_of(studies_of: Mapping[str, Sequence[str]], sets: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the set of each patient."""
+    found = {patient: {sets.get(study) for study in studies} for patient, studies in studies_of.items()}
+    if unknown := sorted(study for studies in studies_of.values() for study in studies if not sets.get(study)):
+        problem = f"no set is known of {first_few(unknown)}"
+    elif several := sorted(patient for patient, of in found.items() if len(of) > 1):
+        problem = f"{first_few(several)} {'has' if len(several) == 1 else 'have'} studies in several sets"
+    elif len({name for of in found.values() for name in of}) < 2:
+        problem = "there is one set alone"
+    else:
+        return {patient: str(next(iter(of))) for patient, of in found.items()}
+    raise UserError(
+        f"split.protocol: leave-one-set-out: {problem}. Name the set of each study by {{set}} in dataset.ct and "
+        "dataset.mask, or in a column set of dataset.table; or choose holdout or cross-validation."
+    )
 
 
 def read_split_file(path: str | Path, patients: Mapping[str, str]) -> list[Fold]:

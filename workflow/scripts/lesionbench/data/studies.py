@@ -42,7 +42,7 @@ class Study:
     """One CT examination of one patient; what is unknown or not there is None.
 
     A study of an unknown patient is taken for a patient's only one. series: which of several CT series in a DICOM
-    folder.
+    folder; set: the hospital, or whatever the data set is put together from.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Study:
     mask: Path | None
     patient: str | None = None
     series: str | None = None
+    set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,28 +157,31 @@ def _no_match(dataset: DataSet, kind: str, text: str) -> str:
 
 
 def _paired(cts: Sequence[Found], masks: Sequence[Found]) -> list[Study]:
-    """Return the studies that files make; names of studies are a patient's own where both patterns know the patient.
+    """Return the studies that files make; their names are a set's or a patient's own where both patterns know it.
 
     Raises UserError where two files of a kind stand for one study.
     """
-    by_patient = all(found.patient for found in (*cts, *masks))
-    ct_of, mask_of = (_by_study(found, by_patient) for found in (cts, masks))
+    owners = [name for name in ("set", "patient") if all(getattr(found, name) for found in (*cts, *masks))]
+    ct_of, mask_of = (_by_study(found, owners) for found in (cts, masks))
     studies = []
     for key in {**ct_of, **mask_of}:
         ct, mask = ct_of.get(key), mask_of.get(key)
         either = [found for found in (ct, mask) if found]
-        patient = next((found.patient for found in either if found.patient), None)
-        category = next((found.category for found in either if found.category), None)
-        study = key[1]
-        name = f"{patient}_{study}" if patient and not study.startswith(patient) else study
-        studies.append(Study(name, category, ct and ct.path, mask and mask.path, patient))
+        patient, category, whole = (
+            next((getattr(found, wanted) for found in either if getattr(found, wanted)), None)
+            for wanted in ("patient", "category", "set")
+        )
+        name = key[-1]
+        for owner in (patient, whole if "set" in owners else None):
+            name = f"{owner}_{name}" if owner and not name.startswith(owner) else name
+        studies.append(Study(name, category, ct and ct.path, mask and mask.path, patient, set=whole))
     return studies
 
 
-def _by_study(files: Sequence[Found], by_patient: bool) -> dict[tuple[str | None, str], Found]:
-    found: dict[tuple[str | None, str], Found] = {}
+def _by_study(files: Sequence[Found], owners: Sequence[str]) -> dict[tuple[str, ...], Found]:
+    found: dict[tuple[str, ...], Found] = {}
     for file in files:
-        other = found.setdefault((file.patient if by_patient else None, file.study), file)
+        other = found.setdefault((*(getattr(file, owner) for owner in owners), file.study), file)
         if other.category != file.category:
             raise UserError(f"{other.path} and {file.path}: a study has one class. Remove the wrong copy.")
         _check_single([other.path, file.path])
@@ -190,7 +194,7 @@ def _listed(dataset: DataSet, line: Line) -> Study:
     ct, mask = (_resolve(dataset, label, kind, getattr(line, kind)) for kind in ("ct", "mask"))
     if not ct and not mask:
         raise UserError(f"{label} has neither a CT nor a mask. Fill in ct or mask, or remove the line.")
-    return Study(line.study, line.category, ct, mask, line.patient, line.series)
+    return Study(line.study, line.category, ct, mask, line.patient, line.series, line.set)
 
 
 def _resolve(dataset: DataSet, label: str, kind: str, text: str) -> Path | None:
@@ -220,7 +224,8 @@ def _completed(dataset: DataSet, studies: Sequence[Study], lines: Mapping[str, L
     for study in studies:
         line = lines[study.name]
         patient, category = line.patient or study.patient, line.category or study.category
-        completed.append(replace(study, patient=patient, category=category, series=line.series))
+        whole = line.set or study.set
+        completed.append(replace(study, patient=patient, category=category, series=line.series, set=whole))
     return completed
 
 
@@ -250,7 +255,7 @@ def _check_names(dataset: DataSet, studies: Sequence[Study]) -> None:
 
 
 def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterable[str]) -> list[Study]:
-    """Return studies of which (name, category, patient, series, has a CT, has a mask) is known, with their files."""
+    """Return studies of which name, category, patient, series, set, and whether there are a CT and a mask, is known."""
     ct, mask = iter(cts), iter(masks)
     return [
         Study(name, category, Path(next(ct)) if has_ct else None, Path(next(mask)) if has_mask else None, *ids)

@@ -13,7 +13,7 @@ from lesionbench.data.listing import read_listing
 from lesionbench.errors import UserError
 from lesionbench.words import first_few
 
-COLUMNS = ("study", "ct", "mask", "patient", "category", "series")
+COLUMNS = ("study", "ct", "mask", "patient", "category", "series", "set")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Line:
     patient: str | None = None
     category: str | None = None
     series: str | None = None
+    set: str | None = None
 
 
 def read_study_table(path: str | Path, key: str) -> tuple[dict[str, Line], bool]:
@@ -40,7 +41,7 @@ def read_study_table(path: str | Path, key: str) -> tuple[dict[str, Line], bool]
     counts = Counter(row["study"] for row in rows if "study" in row)
     if twice := [study for study, count in counts.items() if count > 1]:
         raise UserError(f"{label}: several lines are of {first_few(twice)}. A study has one line: remove the others.")
-    known = ("patient", "category", "series")
+    known = ("patient", "category", "series", "set")
     lines = {
         study: Line(study, row.get("ct", ""), row.get("mask", ""), **{name: row.get(name) or None for name in known})
         for row in rows

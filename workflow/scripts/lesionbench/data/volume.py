@@ -6,11 +6,19 @@ never from the order of the array's axes; an oblique grid is cut along its own a
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
-from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt2axcodes,
+    ornt_transform,
+)
 
 from lesionbench.errors import UserError
 
@@ -36,7 +44,7 @@ class Grid(NamedTuple):
     @property
     def orientation(self) -> str:
         """Where the array's axes point to, for example "LAS"; for an oblique grid the closest directions."""
-        return "".join(nib.aff2axcodes(self.affine))
+        return "".join(ornt2axcodes(_orientation(self.affine)))
 
     @property
     def voxel_ml(self) -> float:
@@ -141,12 +149,22 @@ def to_slices(array: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
     Indices grow towards: axial slice S, row P, column L; coronal slice P, row I, column L; sagittal slice L, row I,
     column P (Superior, Posterior, Left, Inferior).
     """
-    return _reorder(array, io_orientation(affine), axcodes2ornt(_DIRECTIONS[plane]))
+    return _reorder(array, _orientation(affine), axcodes2ornt(_DIRECTIONS[plane]))
 
 
 def from_slices(stack: np.ndarray, affine: np.ndarray, plane: str) -> np.ndarray:
     """Return a view of slices on the source grid: the exact inverse of `to_slices`."""
-    return _reorder(stack, axcodes2ornt(_DIRECTIONS[plane]), io_orientation(affine))
+    return _reorder(stack, axcodes2ornt(_DIRECTIONS[plane]), _orientation(affine))
+
+
+def _orientation(affine: np.ndarray) -> np.ndarray:
+    return _known_orientation(np.asarray(affine, np.float64).tobytes())
+
+
+@lru_cache(maxsize=64)
+def _known_orientation(affine: bytes) -> np.ndarray:
+    """Return nibabel's orientation (3, 2) of an affine; a scan's is asked for many times, and each takes a moment."""
+    return np.asarray(io_orientation(np.frombuffer(affine).reshape(4, 4)))
 
 
 def _reorder(array: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -157,6 +175,6 @@ def _reorder(array: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarra
 
 def slice_spacing(affine: np.ndarray, plane: str) -> np.ndarray:
     """Return the distances (3,) in mm between slices, rows and columns of `to_slices`."""
-    transform = ornt_transform(axcodes2ornt(_DIRECTIONS[plane]), io_orientation(affine))
+    transform = ornt_transform(axcodes2ornt(_DIRECTIONS[plane]), _orientation(affine))
     sizes: np.ndarray = nib.affines.voxel_sizes(affine)[transform[:, 0].astype(int)]
     return sizes

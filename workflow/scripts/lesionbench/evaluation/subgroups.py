@@ -1,9 +1,10 @@
-"""Groups of studies in which models may do better or worse: by volume of the lesions, category and slice spacing."""
+"""Groups of studies in which a model may do better: by volume of the lesions, category, set and slice spacing."""
 
 import numpy as np
 import pandas as pd
 
 from lesionbench.evaluation.comparison import Comparison
+from lesionbench.words import rounded
 
 # Upper bounds of slice spacings in mm.
 _SPACINGS = {1.5: "up to 1.5 mm", 3: "1.5–3 mm", 5: "3–5 mm", np.inf: "over 5 mm"}
@@ -13,20 +14,23 @@ SUBGROUP_SCORES = ("dice", "surface_dice", "lesion_f1", "absolute_volume_differe
 def study_groups(comparison: Comparison, inventory: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
     """Return the studies of the declared set in each group, by the name of the group and by what it is formed.
 
-    Thirds are of the reference's lesion volume, as equal in number as may be. Category and the distance between axial
-    slices come from the inventory of the data set. Groups are in ascending order, and none is empty.
+    Thirds are of the reference's lesion volume, as equal in number as may be; those of one volume are one group.
+    Category, set and the distance between axial slices come from the inventory of the data set. Groups are in ascending
+    order, and none is empty.
     """
     volumes = comparison.scores["reference_ml"].loc[comparison.dice.index].max(axis="columns")  # the same for each
     volumes = volumes.sort_values(kind="stable")
     thirds = [third for third in np.array_split(volumes.index, 3) if len(third)]
+    names = pd.concat([pd.Series(_name_of_volumes(volumes[third]), third) for third in thirds])
     known = inventory.set_index("study").reindex(volumes.index)
-    categories = known["category"].replace("", np.nan).fillna("unknown")
+    kinds = {"Category": "category", "Set": "set"}
+    words = {by: known[name].replace("", np.nan).fillna("unknown") for by, name in kinds.items() if name in known}
     spacings = [
         _name_of_spacing(axial_spacing(*row)) for row in zip(known["spacing_mm"], known["orientation"], strict=True)
     ]
     return {
-        "Lesion volume": {f"{volumes[third[0]]:.3g}–{volumes[third[-1]]:.3g} ml": sorted(third) for third in thirds},
-        "Category": _members(categories, sorted(set(categories))),
+        "Lesion volume": _members(names, list(dict.fromkeys(names))),
+        **{by: _members(groups, sorted(set(groups))) for by, groups in words.items()},
         "Slice spacing": _members(pd.Series(spacings, volumes.index), [*_SPACINGS.values(), "unknown"]),
     }
 
@@ -51,6 +55,11 @@ def axial_spacing(spacing_mm: object, orientation: object) -> float:
     if not isinstance(spacing_mm, str) or not isinstance(orientation, str) or not set("SI") & set(orientation):
         return np.nan
     return float(spacing_mm.split("x")[next(axis for axis, letter in enumerate(orientation) if letter in "SI")])
+
+
+def _name_of_volumes(ascending: pd.Series) -> str:
+    ends = dict.fromkeys(rounded(volume) for volume in (ascending.iloc[0], ascending.iloc[-1]))
+    return f"{'–'.join(ends)} ml"
 
 
 def _name_of_spacing(spacing: float) -> str:

@@ -84,9 +84,9 @@ class Cohort:
 
     @cached_property
     def listing(self) -> list[list[Any]]:
-        """Name, category, patient and series of each study, and whether it has a CT and a mask."""
+        """Name, category, patient, series and set of each study, and whether it has a CT and a mask."""
         return [
-            [study.name, study.category, study.patient, study.series, bool(study.ct), True]
+            [study.name, study.category, study.patient, study.series, study.set, bool(study.ct), True]
             for study in self.studies.values()
         ]
 

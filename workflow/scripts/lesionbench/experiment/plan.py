@@ -74,9 +74,9 @@ class Experiment:
 
     @cached_property
     def listing(self) -> list[list[Any]]:
-        """Name, category, patient and series of each study, and whether it has a CT and a mask."""
+        """Name, category, patient, series and set of each study, and whether it has a CT and a mask."""
         return [
-            [study.name, study.category, study.patient, study.series, bool(study.ct), bool(study.mask)]
+            [study.name, study.category, study.patient, study.series, study.set, bool(study.ct), bool(study.mask)]
             for study in self.studies.values()
         ]
 
@@ -310,7 +310,8 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     if any(row.trained for row in rows.values()):
         check_scans(studies, dataset)
     patients = {study.name: study.patient or study.name for study in studies if study.mask}
-    folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]))}
+    sets = {study.name: study.set for study in studies}
+    folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, studies)
     experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference, external)

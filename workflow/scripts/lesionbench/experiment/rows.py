@@ -5,7 +5,7 @@ A new kind is a class here, and a line in `make_row`: nothing else looks at the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -107,7 +107,7 @@ class Elsewhere(Row):
     """Masks in a folder that another program made. They have no seed: there is one run a fold, under the first seed."""
 
     folder: str
-    external_folders: Mapping[str, str]
+    external_folders: Mapping[str, str] = field(default_factory=dict)
     trained = False
 
     def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:

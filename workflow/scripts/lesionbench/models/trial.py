@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_header
-from lesionbench.data.volume import to_slices
+from lesionbench.data.volume import slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 from lesionbench.models.entry import ModelEntry
@@ -38,11 +39,15 @@ class Trial:
     channels: int = 1
 
 
-def slice_sizes(scans: Iterable[str | Path], plane: str, reading: Reading) -> list[Size]:
-    """Return the heights and widths of the slices of CTs in a plane, each once, from their headers."""
+def slice_sizes(scans: Iterable[str | Path], preprocessing: Preprocessing, reading: Reading) -> list[Size]:
+    """Return the heights and widths of the slices that networks see of CTs, each once, from the CTs' headers."""
+    plane = preprocessing.plane
     grids = [read_header(scan, reading) for scan in scans]
-    shapes = {to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane).shape for grid in grids}
-    return sorted({(rows, columns) for _, rows, columns in shapes})
+    found = {
+        (to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane).shape, *slice_spacing(grid.affine, plane))
+        for grid in grids
+    }
+    return sorted({preprocessing.seen(shape, spacing) for shape, *spacing in found})
 
 
 def write_trials(trials: Mapping[str, Trial], sizes: Sequence[Size], path: str | Path) -> None:

@@ -106,7 +106,7 @@ def _describe_sample(sample: Sample) -> str:
 
 def _describe_intervals(sample: Sample, data: pd.DataFrame) -> list[str]:
     if sample.patients < 2:
-        return ["There is no interval of one."]
+        return [f"One {unit(sample)} gives no interval."]
     notes = [
         f"Interval: logit-t over {units(sample)}, of these trained networks on others like them. In simulations with "
         f"skewed scores within 0 and 1 it covers the mean in {100 * sample.coverage:.0f}\u00a0% for n = "
@@ -147,19 +147,19 @@ def pairwise(comparison: Comparison) -> Table:
         "n for 0.02": [format_number(number, 0) for number in data["studies_for_02"]],
         "Differ": data["different"].map({True: "yes", False: "no"}),
     }
-    many = units(comparison.sample)
+    many, number = units(comparison.sample), counted(comparison.sample.patients, unit(comparison.sample))
     again = (
         " Trained again: of the recipes with other trainings, as in the table of models; p, trained again, tests that."
         if recipe
         else ""
     )
     note = (
-        f"Mean difference in Dice, first − second, n = {comparison.sample.patients:,} {many}; interval: t over "
-        f"{many}, of these trained networks, for each pair alone.{again} p, ranks: Wilcoxon signed-rank test; p, mean: "
-        f"t test; p (Holm): the largest of a pair's p, corrected for all pairs; wins: {many} in which the first scores "
-        f"higher; n for 0.05 and 0.02: {many} needed to find a true difference of that size with a chance of 80 % at "
-        "this spread, for the next experiment; differ: p (Holm) below 0.05. An interval may leave out zero without "
-        "that, since it is not corrected for the other pairs."
+        f"Mean difference in Dice, first − second, n = {number}; interval: t over {many}, of these trained networks, "
+        f"for each pair alone.{again} p, ranks: Wilcoxon signed-rank test; p, mean: t test; p (Holm): the largest of a "
+        f"pair's p, corrected for all pairs; wins: {many} in which the first scores higher; n for 0.05 and 0.02: "
+        f"{many} needed to find a true difference of that size with a chance of 80 % at this spread, for the next "
+        "experiment; differ: p (Holm) below 0.05. An interval may leave out zero without that, since it is not "
+        "corrected for the other pairs."
     )
     title = "Differences between the models"
     return Table(title, data, pd.DataFrame(shown), (*conclusions(comparison), note), text_columns=2)

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lesionbench.data.slices import stack_shape
+from lesionbench.data.slices import stack_shape, stack_spacing
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import Table, format_number
@@ -35,9 +35,9 @@ def cost_table(
     rows = []
     for model, label in labels.items():
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
-        channels = own[0].preprocessing.channels
+        seen, channels = own[0].preprocessing.seen, own[0].preprocessing.channels
         network = build_network(own[0].model, channels=channels)
-        height, width = network.padded_size(stack_shape(path)[1:] for path in stacks)
+        height, width = network.padded_size(seen(stack_shape(path), stack_spacing(path)) for path in stacks)
         means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
         rows.append(
             {

@@ -6,7 +6,7 @@ from lesionbench.report.tables import Table, format_interval, format_number
 
 
 def external_table(sets: pd.DataFrame) -> Table:
-    """Return a row a model and set of `evaluation.external.compare_sets`."""
+    """Return a row a model and set of `evaluation.transfer.compare_sets`."""
     shown = pd.DataFrame(
         {
             "Model": sets["label"],

@@ -49,7 +49,7 @@ def slices_by_subset(
         if not tested["lesion_slices"].any():
             notes.append(
                 f"The masks of all test studies of fold {number} are empty ({first_few(tested['study'].tolist())}): "
-                "their Dice is undefined where a model finds nothing, and 0 where it finds anything."
+                "their Dice is undefined."
             )
     for note in notes:
         logger.warning(note)

@@ -21,6 +21,7 @@ from lesionbench.training.batches import neighbours
 from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
+from lesionbench.training.resampling import find_frame
 
 SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
@@ -57,23 +58,29 @@ def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) 
 
 @torch.inference_mode()
 def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> np.ndarray:
-    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`."""
+    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`.
+
+    It is on the study's own grid: where the network sees resampled or cropped slices, the probabilities are led back.
+    """
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
-    height, width = stack.image.shape[1:]
-    rows, columns = predictor.network.padded_size([(height, width)])
+    frame = find_frame(stack, preprocessing)
+    image = frame.cut(stack.image)
+    height, width = image.shape[1:]
+    rows, columns = predictor.network.padded_size([preprocessing.size or (height, width)])
     margins = (0, columns - width, 0, rows - height)
     amp = autocast(predictor.device, recipe.precision)
     probability = mirrored_probability if predictor.mirroring else probability_of
-    image = torch.from_numpy(stack.image)
     channels = neighbours([len(image)], preprocessing.neighbours)
-    masks = []
+    parts = []
     with explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."):
         for part in channels.split(recipe.batch_size):
             hu = pad(image[part].to(predictor.device), margins, value=preprocessing.air)
             with amp:
                 lesion = probability(predictor.network.module, preprocessing.intensities(hu))
-            masks.append(lesion[:, 0, :height, :width] >= threshold)
-        return torch.cat(masks).byte().cpu().numpy()
+            lesion = lesion[:, 0, :height, :width]
+            parts.append(lesion.cpu() if frame.changes else lesion >= threshold)
+        mask = frame.restore(torch.cat(parts)) >= threshold if frame.changes else torch.cat(parts)
+        return mask.byte().cpu().numpy()
 
 
 def probability_of(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:

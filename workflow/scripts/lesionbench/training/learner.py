@@ -155,9 +155,11 @@ def prepare(
     validation = load_slices(data.validation, network.padded_size, data.preprocessing, device, limit - slices.nbytes)
     _require_lesion(slices, "training", "learn")
     _require_lesion(validation, "validation", "judge the epochs by")
-    rows, columns = slices.images.shape[1:]
-    try_pass(network, (rows, columns), (rows, columns), min(recipe.batch_size, len(slices)))
-    torch.backends.cudnn.benchmark = True  # pays, because all batches but the last have one shape
+    for bucket in slices.buckets:
+        count, rows, columns = bucket.images.shape
+        several = len(slices.buckets) > 1  # a slice alone then comes twice
+        try_pass(network, (rows, columns), (rows, columns), min(recipe.batch_size, max(count, 1 + several)))
+    torch.backends.cudnn.benchmark = True  # pays, because nearly all batches have one of a few shapes
     optimizer = make_optimizer(module, recipe)
     return Learner(
         recipe=recipe,
@@ -173,7 +175,7 @@ def prepare(
 
 
 def _require_lesion(slices: SliceSet, part: str, purpose: str) -> None:
-    if not slices.masks.any():
+    if not len(slices.lesion):
         raise UserError(
             f"The masks of all {part} studies are empty ({first_few(slices.studies)}), so there is no lesion to "
             f"{purpose}. Correct the masks, or put a study with lesion into this part (key split of the config)."

@@ -30,6 +30,7 @@ from lesionbench.report.style import (
     new_figure,
 )
 from lesionbench.report.tables import format_interval, format_number
+from lesionbench.words import rounded
 
 _MOST_LINES = 15  # studies whose lines through all models an eye can follow
 _MOST_PAIRS = 28
@@ -229,7 +230,7 @@ def _set_logarithmic(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(lambda ratio, _: f"{ratio:.3g}" if ratio >= 1 else f"1/{1 / ratio:.3g}")
     axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axes.xaxis.set_major_formatter(lambda volume, _: f"{volume:,.3g}")
+    axes.xaxis.set_major_formatter(lambda volume, _: rounded(volume))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
