@@ -40,7 +40,7 @@ def prints(scans):
 def test_real_studies_have_no_finding(root):
     studies = find_studies(DataSet(root))
     registry = read_registry(root, {study.name for study in studies})
-    table, findings = inventory(studies, root, registry, threads=2, needs_ct=True)
+    table, findings, _ = inventory(studies, root, registry, threads=2, needs_ct=True)
     assert len(table) == 13 and findings == []
 
 
