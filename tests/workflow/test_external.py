@@ -11,7 +11,7 @@ from checkout import copy_checkout, merged
 
 AFFINE = np.diag([-2.0, 2.0, 8.0, 1.0])
 # In their order. Names are text, whatever they mean to a shell, Snakemake, Markdown or LaTeX.
-STUDIES = ["\"q\" 'q' & <b", "$HOME $x$ |é|, a=b:c", "*y* `z` \\n", "100 % {x y} {"]
+STUDIES = ["\"q\" 'q' & <b", "$HOME $x$ |é|, a=b:c", "*y* `z` ~n", "100 % {x y} {"]
 STUDIES += ["study_0005", "study_0006", "study_0007", "study_0008"]
 CONFIG = {
     "dataset": {"phantom": None, "root": "data"},
