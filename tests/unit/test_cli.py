@@ -180,7 +180,7 @@ def test_external_sets_are_checked_too_each_under_its_name(data, tmp_path, with_
     said = capsys.readouterr()
     heading, rest = said.out.split("\nExternal set far\n")
     assert heading == f"{data}: 3 studies, 2 with a mask: 0 errors, 0 warnings.\n"
-    assert "study_0002" in rest and "the same file" in " ".join(rest.split()) and "of study_0001" in " ".join(rest.split())
+    assert all(words in " ".join(rest.split()) for words in ("study_0002", "the same file", "of study_0001"))
     assert rest.endswith(f"external.far: {tmp_path}/other: 2 studies, 2 with a mask: 1 error, 0 warnings.\n")
     assert "external.none: No data set" in said.err
 
