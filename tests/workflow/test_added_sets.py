@@ -35,12 +35,10 @@ def test_a_set_is_added_without_a_training_and_stands_beside_the_data_set(checko
     table = read_frame(tables / "external_sets.csv")
     assert table["set"].tolist() == ["the data set"] * 2 + [SET["label"]] * 2
     assert table["studies"].tolist() == [1, 1, 3, 3]
-    own = read_frame(tables / "comparison.csv").set_index("model")["mean_dice"]
-    there = read_frame(checkout.folder / RESULTS / "external/other/tables/comparison.csv").set_index("model")[
-        "mean_dice"
-    ]
+    folders = (tables, checkout.folder / RESULTS / "external/other/tables")
+    own, there = (read_frame(folder / "comparison.csv").set_index("model")["mean_dice"] for folder in folders)
     change = table[table["set"] == SET["label"]].set_index("model")["change"]
-    assert (change - (there["mean_dice"] - own)).abs().max() < 1e-9
+    assert (change - (there - own)).abs().max() < 1e-9
     assert "Other {hospital}" in (tables / "external_sets.html").read_text()
     assert set(checkout.would_run(external={"other": SET})) <= {"plot_external", "summary"}
 
