@@ -21,6 +21,8 @@ def checkout(finished):
     yield finished
     for folder in (root, finished.folder / RESULTS / "external"):
         shutil.rmtree(folder)
+    for path in (finished.folder / RESULTS).glob("*/external_sets.*"):
+        path.unlink()
 
 
 def test_a_set_is_added_without_a_training_and_stands_beside_the_data_set(checkout):
