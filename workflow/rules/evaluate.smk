@@ -44,7 +44,7 @@ rule evaluate:
         studies=planned(experiment.tested),
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         scoring=experiment.scoring,
-        reading=experiment.reading("lesion_labels", "geometry"),
+        reading=experiment.mask_reading,
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

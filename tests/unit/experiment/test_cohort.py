@@ -82,6 +82,12 @@ def test_two_sets_of_one_label_are_refused(root):
         plan_experiment(config(external={"one": section, "two": section}))
 
 
+@pytest.mark.parametrize("label", [" ", "a\x07", "</script>"])
+def test_a_label_that_no_page_can_show_is_refused_as_that_of_a_model_is(root, label):
+    with pytest.raises(UserError, match=r"external\.out\.label"):
+        external(root, label=label)
+
+
 def test_studies_called_as_those_of_the_data_set_stop_unless_they_are_said_to_be_others(tmp_path):
     for folder in ("ct", "lesion"):
         with_masks(tmp_path / folder, ["study_0001", "x"])

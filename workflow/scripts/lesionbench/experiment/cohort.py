@@ -4,31 +4,29 @@ Imported while Snakemake parses the workflow, so it needs nothing beyond what `c
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lesionbench.data.reading import Reading
-from lesionbench.data.studies import DataSet, Study, dicom_state, find_registry, find_studies
+from lesionbench.data.studies import DataSet, Study, find_registry, find_studies
 from lesionbench.errors import UserError
+from lesionbench.experiment.collection import Collection
+from lesionbench.experiment.config import check_labels
 from lesionbench.experiment.rows import Elsewhere, Row
 from lesionbench.files import refuse_links_to_nothing
 from lesionbench.words import counted, first_few
 
 
 @dataclass(frozen=True)
-class Cohort:
+class Cohort(Collection):
     """An external data set: its studies with a lesion mask, and the rows of the comparison that are tested on it.
 
-    name: in paths and in the configuration; label: in tables and figures; reading: how its files are read.
+    name: in paths and in the configuration; label: in tables and figures.
     """
 
     name: str
     label: str
-    dataset: DataSet
-    reading: dict[str, Any]
-    studies: dict[str, Study]
     rows: dict[str, Row]
 
     @property
@@ -57,60 +55,15 @@ class Cohort:
         return {model: row.label for model, row in self.rows.items()}
 
     @property
-    def mask_reading(self) -> dict[str, Any]:
-        """How its reference masks are read."""
-        return {key: self.reading[key] for key in ("lesion_labels", "geometry")}
-
-    @property
     def words(self) -> str:
         """What captions say of its studies."""
         return f"{counted(len(self.studies), 'study')} of the external set {self.label}"
-
-    @cached_property
-    def scans(self) -> list[str]:
-        """All CT volumes."""
-        return [str(study.ct) for study in self.studies.values() if study.ct]
-
-    @cached_property
-    def masks(self) -> list[str]:
-        """All reference masks."""
-        return [str(study.mask) for study in self.studies.values()]
 
     @cached_property
     def registry(self) -> str | list[str]:
         """Its list of studies and classes, or nothing."""
         found = find_registry(self.dataset.root) if self.dataset.is_mosmed else None
         return str(found) if found else []
-
-    @cached_property
-    def listing(self) -> list[list[Any]]:
-        """Name, category, patient, series and set of each study, and whether it has a CT and a mask."""
-        return [
-            [study.name, study.category, study.patient, study.series, study.set, bool(study.ct), True]
-            for study in self.studies.values()
-        ]
-
-    @cached_property
-    def patients(self) -> dict[str, str]:
-        """The patient of each study; a study of an unknown patient stands for one."""
-        return {study.name: study.patient or study.name for study in self.studies.values()}
-
-    def study_reading(self, study: str) -> dict[str, Any]:
-        """Return how a study's files are read: the table may say which series of its CT."""
-        series = self.studies[study].series
-        return {**self.reading, "series": series} if series else self.reading
-
-    def dicom_state(self, study: str | None = None) -> dict[str, str]:
-        """Return what changes with any DICOM slice of a study, or of all: Snakemake sees the time of a folder alone."""
-        return dicom_state(self.studies.values() if study is None else [self.studies[study]])
-
-    def ct(self, study: str) -> str:
-        """Return the CT volume of a study."""
-        return str(self.studies[study].ct)
-
-    def mask(self, study: str) -> str:
-        """Return the reference mask of a study."""
-        return str(self.studies[study].mask)
 
     def masks_of(self, model: str, fold: str, seed: str) -> str:
         """Return the folder of the masks of a run, in Snakemake's path variables."""
@@ -137,30 +90,18 @@ def find_cohorts(settings: Mapping[str, Any], rows: Mapping[str, Row], known: Se
     where a label stands for two sets, a folder of masks is of no set or lacks one, or a study is already known.
     """
     sets = settings["external"]
-    _check_labels(sets)
+    check_labels({name: section.get("label", name) for name, section in sets.items()}, "external")
     _check_folders(rows, sets)
     cohorts = {}
     for name, section in sets.items():
         dataset = DataSet.of(section, f"external.{name}")
         studies = {study.name: study for study in find_studies(dataset) if study.mask}
-        reading = {field.name: section[field.name] for field in fields(Reading)}
         tested = {model: row for model, row in rows.items() if row.is_tested_on(name)}
-        cohort = Cohort(name, section.get("label", name), dataset, reading, studies, tested)
+        cohort = Cohort(dataset, studies, section, name, section.get("label", name), tested)
         _check_studies(cohort)
         _check_unknown(cohort, known, section["same_names"])
         cohorts[name] = cohort
     return cohorts
-
-
-def _check_labels(sets: Mapping[str, Mapping[str, Any]]) -> None:
-    seen: dict[str, str] = {}
-    for name, section in sets.items():
-        label = " ".join(section.get("label", name).split())
-        if seen.setdefault(label, name) != name:
-            raise UserError(
-                f"external.{name}.label: tables and figures call {seen[label]} {label} as well. Write, for example:\n"
-                f"  label: {name}"
-            )
 
 
 def _check_folders(rows: Mapping[str, Row], sets: Iterable[str]) -> None:

@@ -121,7 +121,7 @@ def _check_models(config: Mapping[str, Any]) -> None:
     _check_names(models)
     for name, model in models.items():
         _check_model(name, model)
-    _check_labels({name: model.get("label", name) for name, model in models.items()})
+    check_labels({name: model.get("label", name) for name, model in models.items()}, "models")
     low, high = config["preprocessing"]["hu_window"]
     if low >= high:
         raise UserError(
@@ -133,8 +133,6 @@ def _check_models(config: Mapping[str, Any]) -> None:
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
-    if found := re.search("</script|<!--", model.get("label", ""), flags=re.IGNORECASE):
-        raise UserError(f"models.{name}.label: {found[0]} would break the report. Leave it out.")
     idle = sorted(model.keys() - {"label", "predictions", "external_predictions"})
     if "predictions" in model and idle:
         raise UserError(
@@ -154,20 +152,25 @@ def _check_warmup(name: str, recipe: Mapping[str, Any]) -> None:
         )
 
 
-def _check_labels(labels: Mapping[str, str]) -> None:
-    """Refuse labels by which nobody can tell the models apart, and control characters, which no SVG can hold."""
-    models: dict[str, str] = {}
+def check_labels(labels: Mapping[str, str], section: str) -> None:
+    """Refuse labels of models or external sets by which nobody can tell them apart, and what would break a page.
+
+    No SVG can hold control characters. Raises UserError, naming the key in the section.
+    """
+    names: dict[str, str] = {}
     for name, label in labels.items():
         words = " ".join(label.split())
+        if found := re.search("</script|<!--", label, flags=re.IGNORECASE):
+            raise UserError(f"{section}.{name}.label: {found[0]} would break the report. Leave it out.")
         if not any(character.isprintable() for character in words.replace(" ", "")):
             problem = "nothing of it can be seen"
         elif any(category(character) == "Cc" and character not in "\t\n" for character in label):
             problem = f"{label!r} holds control characters"
-        elif models.setdefault(words, name) != name:
-            problem = f"tables and figures call {models[words]} {words} as well"
+        elif names.setdefault(words, name) != name:
+            problem = f"tables and figures call {names[words]} {words} as well"
         else:
             continue
-        raise UserError(f"models.{name}.label: {problem}. Write, for example:\n  label: {name}")
+        raise UserError(f"{section}.{name}.label: {problem}. Write, for example:\n  label: {name}")
 
 
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:

@@ -4,21 +4,18 @@ Imported while Snakemake parses, so it needs nothing beyond what `config` needs,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.reading import Reading
 from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
     CATEGORIES,
     DataSet,
     Phantom,
-    Study,
-    dicom_state,
     find_registry,
     find_studies,
     phantom_studies,
@@ -32,6 +29,7 @@ from lesionbench.experiment.checks import (
     read_reference_results,
 )
 from lesionbench.experiment.cohort import Cohort, find_cohorts
+from lesionbench.experiment.collection import Collection
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Row, Run, Trained, make_row
@@ -39,10 +37,10 @@ from lesionbench.words import counted
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Collection):
     """A resolved configuration with the studies that it finds, the folds that it makes of them, and its rows.
 
-    dataset: where the studies lie; registry: the data set's list of studies and classes, None where there is none;
+    registry: the data set's list of studies and classes, None where there is none;
     rows: the models that are compared, by name, in the order of the tables; reference_results: the numbers to set
     beside ours, a row of model, mean Dice and maximum Dice each; external: further data sets to test on, by name.
 
@@ -50,36 +48,16 @@ class Experiment:
     """
 
     settings: dict[str, Any]
-    dataset: DataSet
     registry: Path | None
-    studies: dict[str, Study]
     folds: dict[int, Fold]
     rows: dict[str, Row]
     reference_results: list[list[Any]]
     external: dict[str, Cohort]
 
     @cached_property
-    def scans(self) -> list[str]:
-        """All CT volumes."""
-        return [str(study.ct) for study in self.studies.values() if study.ct]
-
-    @cached_property
     def annotated_scans(self) -> list[str]:
         """The CT volumes of the studies with a lesion mask."""
         return [str(study.ct) for study in self.studies.values() if study.ct and study.mask]
-
-    @cached_property
-    def masks(self) -> list[str]:
-        """All lesion masks."""
-        return [str(study.mask) for study in self.studies.values() if study.mask]
-
-    @cached_property
-    def listing(self) -> list[list[Any]]:
-        """Name, category, patient, series and set of each study, and whether it has a CT and a mask."""
-        return [
-            [study.name, study.category, study.patient, study.series, study.set, bool(study.ct), bool(study.mask)]
-            for study in self.studies.values()
-        ]
 
     @cached_property
     def categories(self) -> list[str]:
@@ -93,11 +71,6 @@ class Experiment:
     def annotated(self) -> list[str]:
         """Names of the studies with a lesion mask."""
         return [study.name for study in self.studies.values() if study.mask]
-
-    @cached_property
-    def patients(self) -> dict[str, str]:
-        """The patient of each annotated study; a study of an unknown patient stands for one."""
-        return {study.name: study.patient or study.name for study in self.studies.values() if study.mask}
 
     @cached_property
     def test_share(self) -> float:
@@ -171,27 +144,6 @@ class Experiment:
         return {key: value for key, value in self.settings.items() if key not in ("figures", "pathvars")} | {
             "models": used
         }
-
-    def ct(self, study: str) -> str:
-        """Return the CT volume of a study."""
-        return str(self.studies[study].ct)
-
-    def mask(self, study: str) -> str:
-        """Return the lesion mask of a study."""
-        return str(self.studies[study].mask)
-
-    def reading(self, *keys: str) -> dict[str, Any]:
-        """Return how the data set's files are read: of the keys of `Reading` these, or all."""
-        return {key: self.settings["dataset"][key] for key in keys or [field.name for field in fields(Reading)]}
-
-    def study_reading(self, study: str) -> dict[str, Any]:
-        """Return how a study's files are read: the table may say which series of its CT."""
-        series = self.studies[study].series
-        return {**self.reading(), "series": series} if series else self.reading()
-
-    def dicom_state(self, study: str | None = None) -> dict[str, str]:
-        """Return what changes with any DICOM slice of a study, or of all: Snakemake sees the time of a folder alone."""
-        return dicom_state(self.studies.values() if study is None else [self.studies[study]])
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
@@ -319,7 +271,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, studies)
-    experiment = Experiment(settings, dataset, registry, by_name, folds, rows, reference, external)
+    experiment = Experiment(dataset, by_name, settings["dataset"], settings, registry, folds, rows, reference, external)
     check_masks_from_elsewhere(rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))
     check_paths([] if phantom else [*by_name, *experiment.scans, *experiment.masks], rows)

@@ -54,7 +54,7 @@ class Padding:
     def twin(self) -> nn.Module | None:
         """The module on the meta device; None where it cannot be copied."""
         try:
-            return on_meta(self.module).train()
+            return on_meta(self.module)
         except Exception:
             return None
 
@@ -82,7 +82,7 @@ class Padding:
             return ""
         try:
             with torch.no_grad():
-                logits = self.twin(torch.zeros(2, self.channels, *size, device="meta"))
+                logits = self.twin.train()(torch.zeros(2, self.channels, *size, device="meta"))
         except Exception as error:  # whatever a network raises
             return "" if needs_values(error) else said(error)
         return wrong_shape(logits, (2, 1, *size))
