@@ -79,9 +79,9 @@ rule preprocess:
         ct=planned(experiment.ct),
         mask=planned(experiment.mask),
     output:
-        "<results>/slices/{study}.npz",
+        "<results>/slices/{cut}/{study}.npz",
     log:
-        "<logs>/preprocess/{study}.log",
+        "<logs>/preprocess/{cut}/{study}.log",
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -90,11 +90,11 @@ rule preprocess:
     params:
         reading=planned(experiment.study_reading),
         dicom=planned(experiment.dicom_state),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        plane=planned(experiment.plane),
+        hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),
     message:
-        "Cutting {wildcards.study} into slices"
+        "Cutting {wildcards.study} into slices: {wildcards.cut}"
     script:
         "../scripts/preprocess.py"
 
@@ -103,9 +103,9 @@ rule gather:
     input:
         planned(stacks_of),
     output:
-        "<results>/slices/fold-{fold}/{subset}.csv",
+        "<results>/slices/{cut}/fold-{fold}/{subset}.csv",
     log:
-        "<logs>/gather/fold-{fold}/{subset}.log",
+        "<logs>/gather/{cut}/fold-{fold}/{subset}.log",
     localrule: True
     conda:
         "../../envs/imaging.yaml"

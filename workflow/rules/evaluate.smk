@@ -2,11 +2,13 @@ rule predict:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        test="<results>/slices/fold-{fold}/test.csv",
+        test=slices_of("test"),
     output:
         directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:
         "<logs>/predict/{model}/fold-{fold}/seed-{seed}.log",
+    wildcard_constraints:
+        model=one_of(experiment.networks),
     conda:
         "../../envs/torch.yaml"
     threads: 4

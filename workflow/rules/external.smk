@@ -31,30 +31,31 @@ use rule preprocess as preprocess_external with:
         ct=in_set("ct"),
         mask=in_set("mask"),
     output:
-        "<results>/external/{external}/slices/{study}.npz",
+        "<results>/external/{external}/slices/{cut}/{study}.npz",
     log:
-        "<logs>/external/{external}/preprocess/{study}.log",
+        "<logs>/external/{external}/preprocess/{cut}/{study}.log",
     params:
         reading=in_set("study_reading"),
         dicom=in_set("dicom_state"),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        plane=planned(experiment.plane),
+        hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),
     message:
-        "Cutting {wildcards.study} of {wildcards.external} into slices"
+        "Cutting {wildcards.study} of {wildcards.external} into slices: {wildcards.cut}"
 
 
 use rule gather as gather_external with:
     input:
         lambda wildcards: collect(
-            "<results>/external/{external}/slices/{study}.npz",
+            "<results>/external/{external}/slices/{cut}/{study}.npz",
             external=wildcards.external,
+            cut=wildcards.cut,
             study=experiment.external[wildcards.external].studies,
         ),
     output:
-        "<results>/external/{external}/slices.csv",
+        "<results>/external/{external}/slices/{cut}.csv",
     log:
-        "<logs>/external/{external}/gather.log",
+        "<logs>/external/{external}/gather/{cut}.log",
     params:
         studies=in_set("names"),
         code=code_digest("gather"),
@@ -66,7 +67,7 @@ use rule predict as predict_external with:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        test="<results>/external/{external}/slices.csv",
+        test=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
     output:
         directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:

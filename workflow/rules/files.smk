@@ -1,9 +1,12 @@
 def masks_of(model, fold, seed):
     """The folder of the masks of a run."""
-    row = experiment.rows[model]
-    folder = row.masks(fold, seed)
+    return folder_of(experiment.all_rows[model], experiment.all_rows[model].masks(fold, seed))
+
+
+def folder_of(row, folder):
+    """A folder of masks of a row."""
     # Other files may come and go in a folder from elsewhere: what counts there is `masks_from_elsewhere`.
-    return folder if row.trained else ancient(folder)
+    return folder if row.made_here else ancient(folder)
 
 
 def in_set(name):
@@ -18,8 +21,8 @@ def in_set(name):
 
 def external_masks_of(wildcards):
     """As `masks_of`, of an external set."""
-    folder = in_set("masks_of")(wildcards)
-    return folder if experiment.rows[wildcards.model].trained else ancient(folder)
+    row = experiment.all_rows[wildcards.model]
+    return folder_of(row, row.external_masks(wildcards.external, wildcards.fold, wildcards.seed))
 
 
 def of_runs(pattern, runs=experiment.runs):
@@ -36,7 +39,7 @@ def set_label(wildcards):
 first_run = (experiment.first_fold, settings["seeds"][0])
 first_scores = "<results>/metrics/{{model}}/fold-{}/seed-{}/slices.csv".format(*first_run)
 shown_studies = experiment.tested(experiment.first_fold)
-shown_stacks = collect("<results>/slices/{study}.npz", study=shown_studies)
+shown_stacks = collect(f"<results>/slices/{experiment.preprocessing.cut}/{{study}}.npz", study=shown_studies)
 # The files of each kind of input that figures read.
 figure_inputs = {
     "classes": "<results>/dataset/classes.csv",
@@ -78,7 +81,7 @@ def targets():
     """What the workflow makes in the end."""
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
-        collect(rules.check_model.output, model=experiment.trained),
+        collect(rules.check_model.output, model=experiment.networks),
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
@@ -86,7 +89,7 @@ def targets():
         rules.compare.output,
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
-        rules.compare_cost.output if experiment.trained else [],
+        rules.compare_cost.output if experiment.costs else [],
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],

@@ -32,9 +32,7 @@ rule try_models:
         runtime=30,
     params:
         models=experiment.trials(),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        spacing=lookup(within=settings, dpath="preprocessing/spacing"),
-        size=lookup(within=settings, dpath="preprocessing/size"),
+        seen=experiment.seen(),
         reading=experiment.reading(),
         code=code_digest("try_models"),
     message:
@@ -64,8 +62,8 @@ rule check_model:
 
 rule train:
     input:
-        train="<results>/slices/fold-{fold}/train.csv",
-        validation="<results>/slices/fold-{fold}/validation.csv",
+        train=slices_of("train"),
+        validation=slices_of("validation"),
         encoder_weights=planned(experiment.encoder_weights),
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
@@ -83,7 +81,7 @@ rule train:
     params:
         model=planned(experiment.network),
         training=planned(experiment.recipe),
-        preprocessing=lookup(within=settings, dpath="preprocessing"),
+        preprocessing=planned(experiment.model_preprocessing),
         intensity=lookup(within=settings, dpath="dataset/intensity"),
         code=planned(experiment.training_code),
     message:

@@ -176,7 +176,7 @@ def _check_external(name: str, settings: dict[str, Any], trained_on: _Checked, t
 
     section = settings["external"][name]
     try:
-        cohort = find_cohorts({"external": {name: section}}, {}, trained_on.studies)[name]
+        cohort = find_cohorts({"external": {name: section}}, {}, {}, trained_on.studies)[name]
     except UserError as error:
         text = str(error).removeprefix(f"external.{name}: ")
         return _Checked(name, Path(section["root"]), [], [of_message(ERROR, "layout", text)])
