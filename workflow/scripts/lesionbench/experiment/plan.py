@@ -195,7 +195,7 @@ class Experiment(Collection):
         return [str(path) for path in self.all_rows[model].mask_files(self.tested(fold)).values()]
 
     def scored_content(self, model: str, fold: str) -> list[str]:
-        """Return what changes with the content of the masks that a model is scored with, as far as none is made here."""
+        """Return what changes with the content of the masks that a model is scored with."""
         elsewhere = [content(path) for path in self.masks_from_elsewhere(model, fold)]
         return self.contents(self.references(fold)) + elsewhere
 
