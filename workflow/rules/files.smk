@@ -90,6 +90,10 @@ def targets():
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
         collect(rules.check_model.output, model=experiment.networks),
+        # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
+        [of_runs(file, experiment.trainings) for file in rules.train.output],
+        [masks_of(*run) for run in experiment.runs],
+        [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
