@@ -159,8 +159,8 @@ def _check_choice(name: str, config: Mapping[str, Any]) -> None:
     for key in ("threshold", "min_component_mm3"):
         if masks and point[key] == "validation":
             raise UserError(
-                f"models.{name}: {masks[0]} has no predictions of the validation studies to choose evaluation.{key} by. "
-                f"Write, for example:\n  evaluation: {{threshold: 0.5, min_component_mm3: 0}}"
+                f"models.{name}: {masks[0]} has no predictions of the validation studies, by which evaluation.{key} "
+                "would be chosen. Write, for example:\n  evaluation: {threshold: 0.5, min_component_mm3: 0}"
             )
 
 
