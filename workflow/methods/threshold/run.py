@@ -70,8 +70,12 @@ def predict(ct: str, low: int, high: int, path: Path) -> float:
 def find_lungs(hu: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Return the lungs with the lesions in them: air inside the body, closed by a ball of 12 mm."""
     air = hu < -320
-    labels, _ = ndimage.label(np.pad(air, 1, constant_values=True))
-    inside = air & (labels != labels[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    # Around the body, and not above or below it: a scan may cut the lungs off there.
+    height = np.abs(affine[2, :3]).argmax()
+    margins = [(0, 0) if axis == height else (1, 1) for axis in range(3)]
+    labels, _ = ndimage.label(np.pad(air, margins, constant_values=True))
+    outside = labels == labels[0, 0, 0]
+    inside = air & ~outside[tuple(slice(low, -low or None) for low, _ in margins)]
     labels, number = ndimage.label(inside)
     sizes = np.bincount(labels.ravel())[1:]
     lungs = np.isin(labels, 1 + np.flatnonzero(sizes >= max(sizes, default=0) / 5)) if number else inside

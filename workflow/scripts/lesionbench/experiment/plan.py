@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
+from lesionbench.data.split import LEARNED, SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
     CATEGORIES,
     DataSet,
@@ -258,8 +258,15 @@ class Experiment(Collection):
         return own + [(cohort, study, f"external/{cohort.name}") for cohort, study in further]
 
     def handed_studies(self, fold: int | str) -> list[list[Any]]:
-        """Return name, subset and reading of the studies that an external method is given."""
-        return [[study, subset, source.study_reading(study)] for source, study, subset in self.handed(fold)]
+        """Return name, subset and reading of the studies that an external method is given.
+
+        Of those that it is given no mask of, the labels that are lesion do not matter.
+        """
+        listed: list[list[Any]] = []
+        for source, study, subset in self.handed(fold):
+            unread = {} if subset in LEARNED else {"lesion_labels": None}
+            listed.append([study, subset, source.study_reading(study) | unread])
+        return listed
 
     def handed_scans(self, fold: int | str) -> list[str]:
         """Return their CT volumes."""
@@ -267,7 +274,7 @@ class Experiment(Collection):
 
     def handed_masks(self, fold: int | str) -> list[str]:
         """Return the masks of those to learn from: of the test and of external sets a method sees none."""
-        return [source.mask(study) for source, study, subset in self.handed(fold) if subset in ("train", "validation")]
+        return [source.mask(study) for source, study, subset in self.handed(fold) if subset in LEARNED]
 
     def handed_dicom(self, fold: int | str) -> dict[str, str]:
         """Return what changes with any DICOM slice of theirs."""

@@ -17,12 +17,12 @@ import numpy as np
 from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
+from lesionbench.data.split import LEARNED
 from lesionbench.data.volume import Grid, match_grid
 from lesionbench.files import atomic, sha256
 
 logger = logging.getLogger(__name__)
 
-LEARNED = ("train", "validation")  # the subsets whose masks a program is given
 _STATE = "state.json"
 
 

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, TextIO
 
 from lesionbench.errors import UserError
@@ -39,19 +40,25 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
             )  # fmt: skip
         except OSError as error:
             raise UserError(f"{key}: {command[0]} cannot be started ({error.strerror}). Correct the path.") from None
+        reader = Thread(target=_relay, args=(process.stdout, last))
+        reader.start()
         try:
             _write_owner(lock, process.pid)
-            for line in process.stdout or ():
-                if text := line.rstrip():
-                    logger.info("%s", text)
-                    last.append(text)
             status = process.wait()
         finally:
             _end_group(process)
+            reader.join()
     if status:
         ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         lines = "\n".join(f"  {line}" for line in last) or "  (none)"
         raise UserError(f"{key}: the program {ended}. The last lines that it printed:\n{lines}")
+
+
+def _relay(output: Iterable[str], last: deque[str]) -> None:
+    for line in output:
+        if text := line.rstrip():
+            logger.info("%s", text)
+            last.append(text)
 
 
 @contextmanager
