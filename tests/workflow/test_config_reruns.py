@@ -49,6 +49,7 @@ CHANGES = {
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
+    "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "external.NAME.label": {"external": {"other": {"label": "Other"}}},
     "external.NAME.root": {"external": {"other": {"root": "copy"}}},
@@ -63,9 +64,10 @@ CHANGES = {
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
-# Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
+# Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py),
+# ensembles (test_ensembles.py).
 ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
-    "pathvars.resources", "models.NAME.predictions", "models.NAME.external_predictions",
+    "pathvars.resources", "models.NAME.predictions", "models.NAME.external_predictions", "models.NAME.members",
 }  # fmt: skip
 RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
 

@@ -23,8 +23,8 @@ if settings["dataset"]["phantom"]:
 
 rule inventory:
     input:
-        ct=experiment.scans,
-        masks=experiment.masks,
+        ct=sources(experiment.scans),
+        masks=sources(experiment.masks),
         registry=str(experiment.registry) if experiment.registry else [],
     output:
         studies="<results>/dataset/studies.csv",
@@ -47,7 +47,7 @@ rule inventory:
         studies=experiment.listing,
         categories=experiment.categories,
         reading=experiment.reading(),
-        dicom=lambda wildcards: experiment.dicom_state(),
+        content=lambda wildcards: experiment.content(),
         code=code_digest("inventory"),
     message:
         "Checking the data set and taking its inventory"
@@ -76,8 +76,8 @@ rule split:
 
 rule preprocess:
     input:
-        ct=planned(experiment.ct),
-        mask=planned(experiment.mask),
+        ct=lambda wildcards: sources(experiment.ct(wildcards.study)),
+        mask=lambda wildcards: sources(experiment.mask(wildcards.study)),
     output:
         "<results>/slices/{cut}/{study}.npz",
     log:
@@ -89,7 +89,7 @@ rule preprocess:
         runtime=10,
     params:
         reading=planned(experiment.study_reading),
-        dicom=planned(experiment.dicom_state),
+        content=planned(experiment.content),
         plane=planned(experiment.plane),
         hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),

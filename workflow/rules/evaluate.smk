@@ -30,8 +30,8 @@ rule predict:
 rule evaluate:
     input:
         predictions=planned(masks_of),
-        masks=planned(experiment.masks_from_elsewhere),
-        references=planned(experiment.references),
+        masks=lambda wildcards: sources(experiment.masks_from_elsewhere(wildcards.model, wildcards.fold)),
+        references=lambda wildcards: sources(experiment.references(wildcards.fold)),
     output:
         studies="<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
         slices="<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
@@ -47,6 +47,7 @@ rule evaluate:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         scoring=experiment.scoring,
         reading=experiment.mask_reading,
+        content=planned(experiment.scored_content),
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"

@@ -4,8 +4,8 @@ wildcard_constraints:
 
 use rule inventory as inventory_external with:
     input:
-        ct=in_set("scans"),
-        masks=in_set("masks"),
+        ct=in_set("scans", sources),
+        masks=in_set("masks", sources),
         registry=in_set("registry"),
         known=["<results>/dataset/studies.csv", "<results>/dataset/fingerprints.npz"],
     output:
@@ -20,7 +20,7 @@ use rule inventory as inventory_external with:
         studies=in_set("listing"),
         categories=in_set("categories"),
         reading=in_set("reading"),
-        dicom=lambda wildcards: experiment.external[wildcards.external].dicom_state(),
+        content=lambda wildcards: experiment.external[wildcards.external].content(),
         code=code_digest("inventory"),
     message:
         "Checking the external set {wildcards.external} and taking its inventory"
@@ -28,15 +28,15 @@ use rule inventory as inventory_external with:
 
 use rule preprocess as preprocess_external with:
     input:
-        ct=in_set("ct"),
-        mask=in_set("mask"),
+        ct=in_set("ct", sources),
+        mask=in_set("mask", sources),
     output:
         "<results>/external/{external}/slices/{cut}/{study}.npz",
     log:
         "<logs>/external/{external}/preprocess/{cut}/{study}.log",
     params:
         reading=in_set("study_reading"),
-        dicom=in_set("dicom_state"),
+        content=in_set("content"),
         plane=planned(experiment.plane),
         hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),
@@ -79,8 +79,8 @@ use rule predict as predict_external with:
 use rule evaluate as evaluate_external with:
     input:
         predictions=external_masks_of,
-        masks=in_set("masks_from_elsewhere"),
-        references=in_set("masks"),
+        masks=in_set("masks_from_elsewhere", sources),
+        references=in_set("masks", sources),
     output:
         studies="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
         slices="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
@@ -91,6 +91,7 @@ use rule evaluate as evaluate_external with:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         scoring=experiment.scoring,
         reading=in_set("mask_reading"),
+        content=in_set("scored_content"),
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model} on {wildcards.external}, fold {wildcards.fold}, seed {wildcards.seed}"

@@ -9,12 +9,20 @@ def folder_of(row, folder):
     return folder if row.made_here else ancient(folder)
 
 
-def in_set(name):
+def sources(paths):
+    """Files that were there before, one or several: where the rule's params hold their content, times do not count."""
+    if not isinstance(paths, str):
+        return [sources(path) for path in paths]
+    made = paths.startswith("<results>")
+    return ancient(paths) if not made and is_told_by_content(paths) else paths
+
+
+def in_set(name, change=lambda found: found):
     """A function of wildcards: what an external set says of `name`."""
 
     def ask(wildcards):
         found = getattr(experiment.external[wildcards.external], name)
-        return planned(found)(wildcards) if callable(found) else found
+        return change(planned(found)(wildcards) if callable(found) else found)
 
     return ask
 
@@ -82,6 +90,10 @@ def targets():
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
         collect(rules.check_model.output, model=experiment.networks),
+        # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
+        [of_runs(file, experiment.trainings) for file in rules.train.output],
+        [masks_of(*run) for run in experiment.runs],
+        [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,

@@ -18,7 +18,7 @@ rule pretrained_weights:
 # due (`update_needrun` in snakemake.dag). The priority lets the trials come first; each training begins with one too.
 rule try_models:
     input:
-        ct=experiment.annotated_scans,
+        ct=sources(experiment.annotated_scans),
     output:
         "<results>/checks/models.json",
     log:
@@ -34,6 +34,7 @@ rule try_models:
         models=experiment.trials(),
         seen=experiment.seen(),
         reading=experiment.reading(),
+        content=lambda wildcards: experiment.contents(experiment.annotated_scans),
         code=code_digest("try_models"),
     message:
         "Trying the networks on slices of the sizes that they will get"

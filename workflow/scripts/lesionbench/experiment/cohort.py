@@ -68,6 +68,10 @@ class Cohort(Collection):
         """Return the masks of its studies that were there before the workflow ran."""
         return [str(path) for path in self.rows[model].external_mask_files(self.name, self.names).values()]
 
+    def scored_content(self, model: str) -> list[str]:
+        """Return what changes with the content of the masks that a model is scored with."""
+        return self.contents([*self.masks, *self.masks_from_elsewhere(model)])
+
 
 def find_cohorts(
     settings: Mapping[str, Any], rows: Mapping[str, Row], all_rows: Mapping[str, Row], known: Sequence[Study]

@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from lesionbench.data.content import content
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.split import LEARNED, SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
@@ -198,6 +199,11 @@ class Experiment(Collection):
     def masks_from_elsewhere(self, model: str, fold: int | str) -> list[str]:
         """Return the masks of a fold's test studies that were there before; none for a model that is trained here."""
         return [str(path) for path in self.all_rows[model].mask_files(self.tested(fold)).values()]
+
+    def scored_content(self, model: str, fold: str) -> list[str]:
+        """Return what changes with the content of the masks that a model is scored with."""
+        elsewhere = [content(path) for path in self.masks_from_elsewhere(model, fold)]
+        return self.contents(self.references(fold)) + elsewhere
 
     def encoder_weights(self, model: str) -> list[str]:
         """Return the file of pretrained encoder weights that a model's training starts from, or nothing."""
