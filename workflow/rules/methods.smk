@@ -1,7 +1,7 @@
 rule run_method:
     input:
-        ct=planned(experiment.handed_scans),
-        masks=planned(experiment.handed_masks),
+        ct=lambda wildcards: sources(experiment.handed_scans(wildcards.fold)),
+        masks=lambda wildcards: sources(experiment.handed_masks(wildcards.fold)),
     output:
         test=directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
         validation=directory("<results>/validation/{model}/fold-{fold}/seed-{seed}"),
@@ -28,7 +28,7 @@ rule run_method:
         device=lambda wildcards: experiment.methods[wildcards.model].device,
         probabilities=lambda wildcards: False,
         studies=planned(experiment.handed_studies),
-        dicom=planned(experiment.handed_dicom),
+        content=planned(experiment.handed_content),
         external=[f"external/{name}" for name in experiment.external],
         code=code_digest("run_method"),
     message:

@@ -11,8 +11,7 @@ with job_log(snakemake.log[0]):
     folder, model = Path(output.run).parent, snakemake.wildcards.model
     with claim(folder):
         from lesionbench.data.reading import Reading
-        from lesionbench.data.split import LEARNED
-        from lesionbench.models.programs import Program
+        from lesionbench.models.programs import LEARNED, Program
         from lesionbench.segmentation.method import Request, run_method
         from lesionbench.training.handover import HandedStudy
 

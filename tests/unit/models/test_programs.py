@@ -1,10 +1,10 @@
 """External methods: what their descriptions say, and what is called."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from lesionbench.errors import UserError
@@ -27,7 +27,7 @@ def methods(tmp_path, monkeypatch):
         (folder / name).touch()
     options = {"steps": {"type": "integer", "default": 3}}
     described = {"seeded": False, "gpu": True, "threads": 2, "environment": True, "options": options}
-    (folder / DESCRIPTION).write_text(yaml.safe_dump(described))
+    (folder / DESCRIPTION).write_text(json.dumps(described))
     yield folder
     programs._description.cache_clear()
 

@@ -17,7 +17,6 @@ from lesionbench.files import atomic
 from lesionbench.words import first_few
 
 SUBSETS = ("train", "validation", "test")
-LEARNED = SUBSETS[:2]  # whose masks decide a training
 
 
 @dataclass(frozen=True)

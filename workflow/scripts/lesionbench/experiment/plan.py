@@ -12,7 +12,7 @@ from typing import Any
 
 from lesionbench.data.content import content
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.split import LEARNED, SUBSETS, Fold, Split, make_folds
+from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
 from lesionbench.data.studies import (
     CATEGORIES,
     DataSet,
@@ -35,6 +35,7 @@ from lesionbench.experiment.collection import Collection
 from lesionbench.experiment.config import resolve_config
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, Method, Row, Run, Trained, make_rows
+from lesionbench.models.programs import LEARNED
 from lesionbench.words import counted
 
 
@@ -141,6 +142,11 @@ class Experiment(Collection):
     def trainings(self) -> list[Run]:
         """The runs of the models that are trained here."""
         return [run for row in self.networks.values() for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def method_runs(self) -> list[Run]:
+        """The runs of external methods."""
+        return [run for row in self.methods.values() for run in row.runs(self.folds, self.settings["seeds"])]
 
     @cached_property
     def first_fold(self) -> int:
@@ -282,12 +288,10 @@ class Experiment(Collection):
         """Return the masks of those to learn from: of the test and of external sets a method sees none."""
         return [source.mask(study) for source, study, subset in self.handed(fold) if subset in LEARNED]
 
-    def handed_dicom(self, fold: int | str) -> dict[str, str]:
-        """Return what changes with any DICOM slice of theirs."""
-        states: dict[str, str] = {}
-        for source, study, _ in self.handed(fold):
-            states |= source.dicom_state(study)
-        return states
+    def handed_content(self, fold: int | str) -> list[str]:
+        """Return what changes with the content of what an external method is given."""
+        scans = [content for source, study, _ in self.handed(fold) for content in source.contents([source.ct(study)])]
+        return scans + self.contents(self.handed_masks(fold))
 
     def test_studies(self) -> str:
         """Return what captions say of the studies that all tables and figures of scores stand on."""

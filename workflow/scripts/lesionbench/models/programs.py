@@ -1,9 +1,10 @@
 """External methods: programs that train and predict by themselves, what their jobs need and which options they take.
 
-Imported while Snakemake parses the workflow, so it needs nothing but the standard library and PyYAML.
+Imported while Snakemake parses the workflow, so it needs nothing but the standard library.
 """
 
 import difflib
+import json
 import shlex
 import shutil
 import sys
@@ -13,13 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from lesionbench.environment import SCRIPTS
 from lesionbench.errors import UserError
 
 METHODS = SCRIPTS.parent / "methods"
-DESCRIPTION, PROGRAM = "method.yaml", "run.py"
+LEARNED = ("train", "validation")  # the subsets whose masks a program is given
+DESCRIPTION, PROGRAM = "method.json", "run.py"
 _CHECKOUT = SCRIPTS.parents[1]
 
 
@@ -99,5 +99,5 @@ def _description(name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UserError(f"there is no method {name} in {METHODS}.{hint} Known there: {', '.join(known)}.")
-    described: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return described

@@ -17,9 +17,9 @@ import numpy as np
 from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
-from lesionbench.data.split import LEARNED
 from lesionbench.data.volume import Grid, match_grid
 from lesionbench.files import atomic, sha256
+from lesionbench.models.programs import LEARNED
 
 logger = logging.getLogger(__name__)
 
