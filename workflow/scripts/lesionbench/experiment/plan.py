@@ -110,12 +110,13 @@ class Experiment(Collection):
     @cached_property
     def costs(self) -> dict[str, list[str]]:
         """The trained models whose costs are added for each row of the table of costs."""
-        networks = {model: [model] for model in self.rows if model in self.networks}
+        trained = self.networks.keys() | self.methods.keys()
+        alone = {model: [model] for model in self.rows if model in trained}
         members = {
-            model: [member.model for member in row.members if member.model in self.networks]
+            model: [member.model for member in row.members if member.model in trained]
             for model, row in self.ensembles.items()
         }
-        return {model: (networks | members)[model] for model in self.rows if (networks | members).get(model)}
+        return {model: (alone | members)[model] for model in self.rows if (alone | members).get(model)}
 
     @cached_property
     def best_epoch_by(self) -> dict[str, str]:
@@ -147,6 +148,11 @@ class Experiment(Collection):
     def method_runs(self) -> list[Run]:
         """The runs of external methods."""
         return [run for row in self.methods.values() for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def costed(self) -> list[Run]:
+        """The runs whose time and memory are known: those of networks, then those of external methods."""
+        return [*self.trainings, *self.method_runs]
 
     @cached_property
     def first_fold(self) -> int:
