@@ -119,7 +119,7 @@ def _measured(record: Mapping[str, Any]) -> dict[str, float]:
 
 def _show(data: pd.DataFrame) -> pd.DataFrame:
     columns = {
-        "Parameters (million)": (data["parameters"] / 1e6, 1),
+        "Parameters (million)": (data["parameters"].astype(float) / 1e6, 1),
         "GMACs": (data["gmacs"], 2),
         "Training (s)": (data["training_seconds"], 0),
         "Epochs": (data["epochs"], 1),
