@@ -26,7 +26,7 @@ rule run_method:
         program_code=lambda wildcards: experiment.methods[wildcards.model].code,
         options=lambda wildcards: experiment.methods[wildcards.model].options,
         device=lambda wildcards: experiment.methods[wildcards.model].device,
-        probabilities=lambda wildcards: False,
+        probabilities=planned(experiment.keeps_probabilities),
         studies=planned(experiment.handed_studies),
         content=planned(experiment.handed_content),
         external=[f"external/{name}" for name in experiment.external],

@@ -10,18 +10,21 @@ from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, Method, Run, Trained, make_rows
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.programs import Program
+from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
 from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
+POINT = OperatingPoint(0.4, 20)
+EVALUATION = {"threshold": 0.4, "min_component_mm3": 20}
 
 
 def trained(**changes):
-    return Trained("net", "A network", ENTRY, Recipe(**changes))
+    return Trained("net", "A network", POINT, ENTRY, Recipe(**changes))
 
 
 def with_weights(weights):
-    return Trained("net", "A network", ModelEntry("Unet", "resnet34", weights), Recipe())
+    return Trained("net", "A network", POINT, ModelEntry("Unet", "resnet34", weights), Recipe())
 
 
 def test_a_network_has_a_run_for_each_fold_and_seed():
@@ -63,14 +66,14 @@ def test_on_external_sets_each_fold_counts_of_a_network_and_one_run_of_other_row
 
 def test_an_ensemble_has_one_run_a_fold_of_all_runs_of_its_members():
     other = Elsewhere("other", "Other", "masks")
-    both = Ensemble("both", "Both", (trained(), other))
+    both = Ensemble("both", "Both", POINT, (trained(), other))
     assert both.runs([0, 1], [3, 1]) == [Run("both", 0, 3), Run("both", 1, 3)]
     assert [run for _, run in both.member_runs(1, [3, 1])] == [Run("net", 1, 3), Run("net", 1, 1), Run("other", 1, 3)]
-    assert both.needs_ct and not Ensemble("vote", "Vote", (other,)).needs_ct
+    assert both.needs_ct and not Ensemble("vote", "Vote", POINT, (other,)).needs_ct
 
 
 def test_on_external_sets_an_ensemble_averages_the_folds_too():
-    both = Ensemble("both", "Both", (trained(),))
+    both = Ensemble("both", "Both", POINT, (trained(),))
     assert both.external_runs([0, 1], [3, 1]) == [Run("both", 0, 3)]
     assert [(run.fold, run.seed) for _, run in both.member_external_runs([0, 1], [3, 1])] == [
         (0, 3),
@@ -82,7 +85,7 @@ def test_on_external_sets_an_ensemble_averages_the_folds_too():
 
 def test_an_ensemble_is_tested_on_the_external_sets_of_all_its_members():
     other = Elsewhere("other", "Other", "masks", {"there": "masks-of-there"})
-    both = Ensemble("both", "Both", (trained(), other))
+    both = Ensemble("both", "Both", POINT, (trained(), other))
     assert both.is_tested_on("there") and not both.is_tested_on("elsewhere")
 
 
@@ -102,9 +105,11 @@ def test_the_code_of_a_training_holds_its_own_loss():
 def test_settings_with_an_architecture_are_a_network_to_train():
     recipe = {"learning_rate": 0.01, "loss": "dice_ce"}
     settings = {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": None, "training": recipe}
-    further = {"evaluation": {"mirroring": True}, "preprocessing": {"plane": "axial"}}
+    further = {"evaluation": EVALUATION | {"mirroring": True}, "preprocessing": {"plane": "axial"}}
     rows = make_rows({"net": settings | further}, ["net"])
-    assert rows == {"net": Trained("net", "net", ENTRY, Recipe(**recipe), Preprocessing("axial"), mirroring=True)}
+    assert rows == {
+        "net": Trained("net", "net", POINT, ENTRY, Recipe(**recipe), Preprocessing("axial"), mirroring=True)
+    }
 
 
 def test_settings_with_predictions_are_masks_from_elsewhere():
@@ -113,29 +118,35 @@ def test_settings_with_predictions_are_masks_from_elsewhere():
 
 
 def test_members_of_an_ensemble_that_are_not_compared_are_rows_too_after_the_others():
-    models = {"a": {"predictions": "a"}, "b": {"predictions": "b"}, "both": {"members": ["a", "b"]}}
+    models = {
+        "a": {"predictions": "a"},
+        "b": {"predictions": "b"},
+        "both": {"members": ["a", "b"], "evaluation": EVALUATION},
+    }
     rows = make_rows(models, ["both", "b"])
     assert list(rows) == ["both", "b", "a"]
-    assert rows["both"] == Ensemble("both", "both", (rows["a"], rows["b"]))
+    assert rows["both"] == Ensemble("both", "both", POINT, (rows["a"], rows["b"]))
 
 
 @pytest.mark.parametrize(("seeded", "seeds"), [(True, [3, 1]), (False, [3])])
 def test_a_method_has_a_run_a_seed_only_where_it_draws_at_random(seeded, seeds):
-    row = Method("tool", "Tool", Program(None, ("tool",), seeded=seeded), {})
+    row = Method("tool", "Tool", POINT, Program(None, ("tool",), seeded=seeded), {})
     assert row.runs([0, 1], [3, 1]) == [Run("tool", fold, seed) for fold in (0, 1) for seed in seeds]
     assert row.external_runs([0, 1], [3, 1]) == row.runs([0, 1], [3, 1])
     assert row.masks(1, 3) == "<results>/predictions/tool/fold-1/seed-3" and row.needs_ct and row.is_tested_on("there")
 
 
 def test_a_method_computes_where_the_experiment_says_if_it_needs_a_gpu():
-    devices = [Method("tool", "Tool", Program(None, ("tool",), gpu=gpu), {}, "cuda:1").device for gpu in (True, False)]
+    devices = [
+        Method("tool", "Tool", POINT, Program(None, ("tool",), gpu=gpu), {}, "cuda:1").device for gpu in (True, False)
+    ]
     assert devices == ["cuda:1", "cpu"]
 
 
 def test_settings_with_a_method_or_a_command_are_an_external_method(tmp_path):
     command = {"command": "tool --x", "options": {"y": 1}, "seeded": False}
     rows = make_rows({"a": {"method": "empty", "options": {}}, "b": command}, ["a", "b"], "cpu")
-    assert rows["a"] == Method("a", "a", Program.of({"method": "empty"}), {}, "cpu")
+    assert rows["a"] == Method("a", "a", OperatingPoint(), Program.of({"method": "empty"}), {}, "cpu")
     assert rows["a"].called == {"method": "empty"}
     assert rows["b"].called == {"command": ["tool", "--x"], "seeded": False, "gpu": False}
     assert rows["b"].options == {"y": 1} and Program.of(rows["b"].called) == rows["b"].program
@@ -143,7 +154,7 @@ def test_settings_with_a_method_or_a_command_are_an_external_method(tmp_path):
 
 def test_the_code_of_a_command_is_that_of_its_files(tmp_path):
     script, weights = tmp_path / "tool.py", tmp_path / "weights.bin"
-    row = Method("tool", "Tool", Program(None, ("python", str(script), str(weights))), {})
+    row = Method("tool", "Tool", POINT, Program(None, ("python", str(script), str(weights))), {})
     codes = []
     for code, data in (("x = 1", "a"), ("x = 1  # one", "a"), ("x = 2", "a"), ("x = 2", "b")):
         script.write_text(code)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lesionbench.data.frames import read_frame
-from lesionbench.data.nifti import write_mask, write_probability, write_volume
+from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.reading import AS_IS
 from lesionbench.errors import UserError
 from lesionbench.segmentation.takeover import read_left_record, take_masks
@@ -118,9 +118,3 @@ def test_a_record_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(UserError, match=r"models\.mine: .*record\.json, which the program left, cannot be read"):
         read_left_record("models.mine", tmp_path / "record.json")
-
-
-def test_what_is_written_is_read_back_as_probabilities(tmp_path):
-    values = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16, 1)
-    write_probability(tmp_path / "p.nii.gz", values, AFFINE)
-    assert nib.load(tmp_path / "p.nii.gz").get_fdata() == pytest.approx(values, abs=1e-6)

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from lesionbench.data.frames import read_frame, write_frame
-from lesionbench.data.nifti import read_forms, read_voxels, write_mask, write_probability
+from lesionbench.data.nifti import read_forms, read_voxels, write_mask
 from lesionbench.data.reading import is_nifti
 from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
+from lesionbench.segmentation.probabilities import FOLDER, probability_path, write_probability
 from lesionbench.training.handover import HandedStudy
 from lesionbench.words import counted, first_few
 
-PROBABILITIES = "probabilities"  # the folder beside masks
 SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 
@@ -30,8 +30,8 @@ def take_masks(key: str, studies: Sequence[HandedStudy], source: Path, target: P
     lies on another grid than the CT, or holds other labels than 0 and 1; where a probability is not from 0 to 1.
     """
     _check_complete(key, "mask", {study.name: source / f"{study.name}.nii.gz" for study in studies})
-    probabilities = {study.name: source / PROBABILITIES / f"{study.name}.nii.gz" for study in studies}
-    kept = (source / PROBABILITIES).is_dir()
+    probabilities = {study.name: probability_path(source, study.name) for study in studies}
+    kept = (source / FOLDER).is_dir()
     if kept:
         _check_complete(key, "probabilities", probabilities)
     for study in studies:
@@ -43,7 +43,7 @@ def take_masks(key: str, studies: Sequence[HandedStudy], source: Path, target: P
         if kept:
             lesion = _read_probability(key, study.name, probabilities[study.name])
             lesion = match_grid(study.name, grid, lesion, names=("CT", "probabilities"))
-            write_probability(target / PROBABILITIES / f"{study.name}.nii.gz", lesion.data, grid.affine, forms)
+            write_probability(Volume(lesion.data, grid.affine, forms), probability_path(target, study.name))
     write_frame(_seconds(source / SECONDS, [study.name for study in studies]), target / SECONDS)
 
 
