@@ -119,6 +119,10 @@ def targets():
         # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
         [of_runs(file, experiment.trainings) for file in rules.train.output],
         [masks_of(*run) for run in experiment.runs],
+        [
+            of_runs(file, experiment.method_runs)
+            for file in (rules.run_method.output.run, rules.run_method.output.validation)
+        ],
         [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,

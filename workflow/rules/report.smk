@@ -75,8 +75,8 @@ rule compare:
 
 rule compare_cost:
     input:
-        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
-        predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.trainings),
+        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.costed),
+        predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.costed),
         checks=collect("<results>/checks/models/{model}.json", model=experiment.networks),
     output:
         table("cost", "Comparison"),
@@ -88,10 +88,9 @@ rule compare_cost:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        runs=[list(run) for run in experiment.trainings],
+        runs=[list(run) for run in experiment.costed],
         labels=experiment.labels,
         rows=experiment.costs,
-        seeds=len(settings["seeds"]),
         code=code_digest("compare_cost"),
     message:
         "Comparing the cost of the models"

@@ -19,6 +19,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
+from lesionbench.files import sha256
 
 # Modules that decide no byte of a result: errors, checks of names and memory that end in one, logs, claims on a folder,
 # the record of versions and machine.
@@ -49,7 +50,18 @@ def code_digest(script: str, also: Iterable[str] = ()) -> str:
 
     Raises ImportError, naming the file, where something of ours that is imported does not exist.
     """
-    todo = [(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *map(_find_further, also)]
+    return _digest([(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *map(_find_further, also)])
+
+
+def program_digest(files: Iterable[Path]) -> str:
+    """Return a hash of a program's files: of Python as `code_digest` takes a user's, of others their bytes."""
+    files = list(files)
+    code = _digest([_find_further(str(path)) for path in files if path.suffix == ".py"])
+    others = [f"{path.name} {sha256(path)}" for path in files if path.suffix != ".py"]
+    return hashlib.sha256("\0".join([code, *others]).encode()).hexdigest()[:16]
+
+
+def _digest(todo: "list[_Unit]") -> str:
     code: dict[_Unit, str] = {}
     while todo:
         unit = todo.pop()

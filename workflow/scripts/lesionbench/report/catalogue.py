@@ -185,7 +185,7 @@ def due_figures(experiment: Experiment) -> list[str]:
         "ct": experiment.shows_ct,
         "categories": bool(experiment.categories),
         "trainings": bool(experiment.networks),
-        "costs": bool(experiment.costs),
+        "costs": bool(experiment.networks and experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
     }
