@@ -50,6 +50,7 @@ CHANGES = {
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
     "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
+    "models.NAME.sweep": {"models": {"small": {"sweep": {"options.width": [4, 8]}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "external.NAME.label": {"external": {"other": {"label": "Other"}}},
     "external.NAME.root": {"external": {"other": {"root": "copy"}}},
