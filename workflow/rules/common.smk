@@ -27,7 +27,7 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
-from lesionbench.data.content import is_told_by_content
+from lesionbench.data.content import content, is_told_by_content
 from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import fill_empty_sections

@@ -67,13 +67,39 @@ use rule predict as predict_external with:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        test=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
+        slices=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
+        point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:
         "<logs>/external/{external}/predict/{model}/fold-{fold}/seed-{seed}.log",
     message:
         "Predicting {wildcards.external} with {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
+
+
+use rule average as average_external with:
+    input:
+        predictions=lambda wildcards: members_of(
+            experiment.member_external_runs(wildcards.model),
+            lambda row, run: row.external_masks(wildcards.external, run.fold, run.seed),
+        ),
+        masks=lambda wildcards: sources(masks_of_external_members(wildcards)),
+        # A point for each fold: their mean is taken.
+        point=lambda wildcards: chosen_points(wildcards.model, experiment.folds, wildcards.seed),
+    output:
+        directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
+    log:
+        "<logs>/external/{external}/average/{model}/fold-{fold}/seed-{seed}.log",
+    params:
+        studies=in_set("names"),
+        made_here=lambda wildcards: [row.made_here for row, _ in experiment.member_external_runs(wildcards.model)],
+        point=planned(experiment.point),
+        probabilities=planned(experiment.keeps_probabilities),
+        reading=in_set("mask_reading"),
+        content=lambda wildcards: [content(path) for path in masks_of_external_members(wildcards)],
+        code=code_digest("average"),
+    message:
+        "Averaging the members of {wildcards.model} on {wildcards.external}"
 
 
 use rule evaluate as evaluate_external with:

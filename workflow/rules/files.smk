@@ -33,6 +33,32 @@ def external_masks_of(wildcards):
     return folder_of(row, row.external_masks(wildcards.external, wildcards.fold, wildcards.seed))
 
 
+def masks_of_external_members(wildcards):
+    """The masks of an external set by an ensemble's members that were there before."""
+    cohort, runs = experiment.external[wildcards.external], experiment.member_external_runs(wildcards.model)
+    return [str(path) for row, _ in runs for path in row.external_mask_files(cohort.name, cohort.names).values()]
+
+
+def members_of(runs, masks=lambda row, run: row.masks(run.fold, run.seed)):
+    """The folders of the masks of an ensemble's members, of all their runs."""
+    return [folder_of(row, masks(row, run)) for row, run in runs]
+
+
+def validation_of_members(wildcards):
+    """The folders of the probabilities of the validation studies by which an operating point is chosen."""
+    row = experiment.made_here[wildcards.model]
+    if wildcards.model in experiment.ensembles:
+        return [row.validation(*run[1:]) for row, run in experiment.member_runs(wildcards.model, wildcards.fold)]
+    return [row.validation(wildcards.fold, wildcards.seed)]
+
+
+def chosen_points(model, folds, seed):
+    """The files of a model's operating points, where they are chosen."""
+    pattern = "<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json"
+    runs = [(model, fold, seed) for fold in folds]
+    return of_runs(pattern, runs) if experiment.made_here[model].point.is_to_choose else []
+
+
 def of_runs(pattern, runs=experiment.runs):
     """`pattern` filled in for every run of the experiment, or for some."""
     return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
@@ -96,6 +122,10 @@ def targets():
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
         collect(rules.check_model.output, model=experiment.networks),
+        # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
+        [of_runs(file, experiment.trainings) for file in rules.train.output],
+        [masks_of(*run) for run in experiment.runs],
+        [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,

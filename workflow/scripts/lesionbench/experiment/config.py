@@ -101,6 +101,7 @@ def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
                 model[section] = {**resolved[section], **model.get(section, {})}
             _check_warmup(name, model["training"])
             _check_window(f"models.{name}.", model["preprocessing"])
+        if "predictions" not in model:
             own = schema["$defs"]["model"]["properties"]["evaluation"]["properties"]
             common = {key: resolved["evaluation"][key] for key in own}
             model["evaluation"] = {**common, **model.get("evaluation", {})}
@@ -157,6 +158,20 @@ def _check_members(config: Mapping[str, Any]) -> None:
                     f"models.{name}.members: {member} {problem}. Name models that are trained here or made elsewhere, "
                     f"for example:\n  members: [{', '.join(near)}]"
                 )
+        _check_choice(name, config)
+
+
+def _check_choice(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse an operating point to choose for an ensemble that has masks of members, and no probabilities."""
+    members = config["models"][name].get("members", [])
+    masks = [member for member in members if "predictions" in config["models"][member]]
+    point = {**config["evaluation"], **config["models"][name].get("evaluation", {})}
+    for key in ("threshold", "min_component_mm3"):
+        if masks and point[key] == "validation":
+            raise UserError(
+                f"models.{name}: {masks[0]} has no predictions of the validation studies to choose evaluation.{key} by. "
+                f"Write, for example:\n  evaluation: {{threshold: 0.5, min_component_mm3: 0}}"
+            )
 
 
 def _check_window(prefix: str, preprocessing: Mapping[str, Any]) -> None:
@@ -171,7 +186,7 @@ def _check_window(prefix: str, preprocessing: Mapping[str, Any]) -> None:
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
-    own = {"predictions": {"external_predictions"}, "members": set()}
+    own: dict[str, set[str]] = {"predictions": {"external_predictions"}, "members": {"evaluation"}}
     for kind, further in own.items():
         idle = sorted(model.keys() - {"label", kind} - further)
         if kind in model and idle:

@@ -33,7 +33,7 @@ from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.collection import Collection
 from lesionbench.experiment.config import read_schema, resolve_config
 from lesionbench.experiment.digest import code_digest
-from lesionbench.experiment.rows import Elsewhere, Ensemble, Row, Run, Trained, make_rows
+from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Row, Run, Trained, make_rows
 from lesionbench.experiment.sweeps import compared_sweeps, expand_sweeps
 from lesionbench.words import counted
 
@@ -97,6 +97,11 @@ class Experiment(Collection):
     def network_labels(self) -> dict[str, str]:
         """The names of the models that are trained here."""
         return {model: row.label for model, row in self.networks.items()}
+
+    @cached_property
+    def made_here(self) -> dict[str, MadeHere]:
+        """The rows whose masks rules make."""
+        return {model: row for model, row in self.all_rows.items() if isinstance(row, MadeHere)}
 
     @cached_property
     def ensembles(self) -> dict[str, Ensemble]:
@@ -195,13 +200,26 @@ class Experiment(Collection):
         """Return the names of the test studies of a fold."""
         return self.subset(fold, "test")
 
-    def references(self, fold: int | str) -> list[str]:
-        """Return the reference masks of the test studies of a fold."""
-        return [self.mask(study) for study in self.tested(fold)]
+    def references(self, fold: int | str, subset: str = "test") -> list[str]:
+        """Return the reference masks of the studies in a subset of a fold."""
+        return [self.mask(study) for study in self.subset(fold, subset)]
 
     def masks_from_elsewhere(self, model: str, fold: int | str) -> list[str]:
         """Return the masks of a fold's test studies that were there before; none for a model that is trained here."""
         return [str(path) for path in self.all_rows[model].mask_files(self.tested(fold)).values()]
+
+    def member_runs(self, model: str, fold: int | str) -> list[tuple[Row, Run]]:
+        """Return the runs that an ensemble averages in a fold."""
+        return self.ensembles[model].member_runs(int(fold), self.settings["seeds"])
+
+    def member_external_runs(self, model: str) -> list[tuple[Row, Run]]:
+        """Return the runs that an ensemble averages on external sets."""
+        return self.ensembles[model].member_external_runs(sorted(self.folds), self.settings["seeds"])
+
+    def masks_of_members(self, model: str, fold: int | str) -> list[str]:
+        """Return the masks of a fold's test studies by an ensemble's members that were there before."""
+        runs = self.member_runs(model, fold)
+        return [str(path) for row, _ in runs for path in row.mask_files(self.tested(fold)).values()]
 
     def scored_content(self, model: str, fold: str) -> list[str]:
         """Return what changes with the content of the masks that a model is scored with."""
@@ -249,6 +267,15 @@ class Experiment(Collection):
     def device(self, model: str) -> str:
         """Return where a model computes."""
         return self.networks[model].recipe.device
+
+    def point(self, model: str) -> dict[str, Any]:
+        """Return where a model's probabilities become lesion."""
+        return asdict(self.made_here[model].point)
+
+    def keeps_probabilities(self, model: str) -> bool:
+        """Return whether a model's probabilities are kept beside its masks."""
+        members = {member.model for row in self.ensembles.values() for member in row.members}
+        return self.settings["evaluation"]["probabilities"] or model in members
 
     def mirroring(self, model: str) -> bool:
         """Return whether a model predicts mirror images too."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.studies import find_predictions
 from lesionbench.models.entry import ModelEntry
+from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
 
 
@@ -68,10 +69,14 @@ class Row(ABC):
 
 
 @dataclass(frozen=True)
-class _MadeHere(Row):
-    """A row whose masks a rule makes; their paths do not tell what kind it is."""
+class MadeHere(Row):
+    """A row whose masks a rule makes; their paths do not tell what kind it is.
+
+    point: where probabilities become lesion.
+    """
 
     made_here = True
+    point: OperatingPoint
 
     def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
         return [Run(self.model, fold, seed) for fold in folds for seed in seeds]
@@ -81,6 +86,10 @@ class _MadeHere(Row):
 
     def masks(self, fold: int | str, seed: int | str) -> str:
         return f"<results>/predictions/{self.model}/fold-{fold}/seed-{seed}"
+
+    def validation(self, fold: int | str, seed: int | str) -> str:
+        """Return the folder of the probabilities of a run's validation studies."""
+        return f"<results>/validation/{self.model}/fold-{fold}/seed-{seed}"
 
     def external_masks(self, external: str, fold: int | str, seed: int | str) -> str:
         return f"<results>/external/{external}/predictions/{self.model}/fold-{fold}/seed-{seed}"
@@ -96,7 +105,7 @@ class _MadeHere(Row):
 
 
 @dataclass(frozen=True)
-class Trained(_MadeHere):
+class Trained(MadeHere):
     """A network that is trained here."""
 
     entry: ModelEntry
@@ -161,7 +170,7 @@ class Elsewhere(Row):
 
 
 @dataclass(frozen=True)
-class Ensemble(_MadeHere):
+class Ensemble(MadeHere):
     """The mean of what its members predict, over their seeds too; on external sets over their folds as well."""
 
     members: tuple[Row, ...]
@@ -201,8 +210,13 @@ def make_rows(models: Mapping[str, Mapping[str, Any]], compare: Iterable[str]) -
 def _make_row(model: str, settings: Mapping[str, Any], rows: Mapping[str, Row]) -> Row:
     label = settings.get("label", model)
     if "members" in settings:
-        return Ensemble(model, label, tuple(rows[member] for member in settings["members"]))
+        return Ensemble(model, label, _point(settings), tuple(rows[member] for member in settings["members"]))
     if "predictions" in settings:
         return Elsewhere(model, label, settings["predictions"], settings.get("external_predictions", {}))
     recipe, preprocessing = Recipe(**settings["training"]), Preprocessing(**settings["preprocessing"])
-    return Trained(model, label, ModelEntry.of(settings), recipe, preprocessing, settings["evaluation"]["mirroring"])
+    mirroring = settings["evaluation"]["mirroring"]
+    return Trained(model, label, _point(settings), ModelEntry.of(settings), recipe, preprocessing, mirroring)
+
+
+def _point(settings: Mapping[str, Any]) -> OperatingPoint:
+    return OperatingPoint(settings["evaluation"]["threshold"], settings["evaluation"]["min_component_mm3"])

@@ -63,7 +63,8 @@ def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | N
     """Return the state that a training with this fingerprint left, its tensors on the CPU; None if there is none.
 
     A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated,
-    damaged or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is removed.
+    damaged or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is
+    removed.
     """
     remove_partial(path)
     if not path.exists():
