@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.experiment.sweeps import expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
@@ -66,14 +67,23 @@ def _are_sections(one: Mapping[str, Any], other: Mapping[str, Any], key: str) ->
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked copy of `config` in which every key has its value, in a fixed order.
 
-    Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
-    key, so that moving a line in a YAML file changes no job's parameters.
+    Each model that is to be trained gets its whole recipe: `training` with its own overrides, and each row of a sweep
+    is a model. Mappings are sorted by key, so that moving a line in a YAML file changes no job's parameters.
 
     Raises
     ------
     UserError
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
+    expanded, rows = expand_sweeps(config, read_schema())
+    try:
+        return _resolve(expanded)
+    except UserError as error:
+        raise UserError(name_keys(str(error), rows)) from None
+
+
+def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `resolve_config` of a configuration without sweeps."""
     schema = read_schema()
     config = read_as(config, schema, schema)
     _check(config, schema)
