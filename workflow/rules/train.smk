@@ -36,7 +36,7 @@ rule try_models:
         spacing=lookup(within=settings, dpath="preprocessing/spacing"),
         size=lookup(within=settings, dpath="preprocessing/size"),
         reading=experiment.reading(),
-        code=code_digest("try_models"),
+        code=experiment.trial_code(),
     message:
         "Trying the networks on slices of the sizes that they will get"
     script:

@@ -178,6 +178,10 @@ class Experiment(Collection):
         channels = Preprocessing(**self.settings["preprocessing"]).channels
         return {model: {**row.trial, "channels": channels} for model, row in self.trained.items()}
 
+    def trial_code(self) -> str:
+        """Return the digest of what the trials of all networks execute."""
+        return code_digest("try_models", {name for row in self.trained.values() for name in row.network_code})
+
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""
         return asdict(self.trained[model].recipe)

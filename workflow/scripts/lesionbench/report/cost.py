@@ -1,6 +1,8 @@
 """What a model costs: parameters, arithmetic, time and memory."""
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import Table, format_number
 from lesionbench.segmentation.inference import SECONDS
 from lesionbench.training.record import read_record
+from lesionbench.words import listed
 
 
 def cost_table(
@@ -52,18 +55,26 @@ def cost_table(
             }
         )
     data = pd.DataFrame(rows)
-    return Table("Cost of the models", data, _show(data), _notes([record.contents for record in read]))
+    notes = _notes([record.contents for record in read])
+    if uncounted := data.loc[data["gmacs"].isna(), "label"].tolist():
+        notes = (*notes, f"GMACs of {listed(uncounted)}: the network cannot predict a slice of zeros on the CPU.")
+    return Table("Cost of the models", data, _show(data), notes)
 
 
 def gmacs(network: Network, height: int, width: int, channels: int = 1) -> float:
-    """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
+    """Return the multiply-accumulate operations, in billions, that a slice takes a network; NaN where it fails.
 
-    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size works.
+    Convolutions and matrix products are counted, as is usual. Nothing is computed, so any size works; a network that
+    reads values predicts one slice of zeros.
     """
-    module = network.module.eval().to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.empty(1, channels, height, width, device="meta"))
-    return float(counter.get_total_flops() / 2e9)
+    for module, device in ((network.padding.twin, "meta"), (network.module, "cpu")):
+        if module is None:
+            continue
+        # Whatever a network raises; where it is trained, it has passed on the CPU.
+        with suppress(Exception), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(torch.zeros(1, channels, height, width, device=device))
+            return float(counter.get_total_flops() / 2e9)
+    return math.nan
 
 
 def _measured(record: Mapping[str, Any]) -> dict[str, float]:
