@@ -168,7 +168,7 @@ def trusted_entry(
         if not difference:
             return candidate
     raise UserError(
-        f"{run}: {differences[0]}, so the network may not be the one that was trained. Give the code as it was, or train "
+        f"{run}: {differences[0]}, so this may not be the network that was trained. Give the code as it was, or train "
         "again."
     )
 

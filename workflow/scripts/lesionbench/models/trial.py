@@ -84,11 +84,9 @@ def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:
         network = _build(trial.entry, trial.weights, trial.channels)
         padded = {size: network.padded_size([size]) for size in [*sizes, *ends]}
     except UserError as error:
-        others = (
-            ""
-            if "\n  " in str(error)
-            else advice(trial.entry, ends[0], lambda other: _fits(other, ends, trial.channels))
-        )
+        if "\n  " in str(error):  # it says what to write
+            raise
+        others = advice(trial.entry, ends[0], lambda other: _fits(other, ends, trial.channels))
         raise UserError(f"{error}{others}") from error
     passed = try_pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
     if own_network(trial.entry.architecture):
