@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
+from lesionbench.data.content import content, is_told_by_content
 from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import fill_empty_sections
@@ -60,6 +62,7 @@ wildcard_constraints:
     figure="|".join(FIGURES),
     fold=r"\d+",
     subset="train|validation|test",
+    cut="[^/]+",
     seed=r"\d+",
 
 
@@ -68,9 +71,19 @@ def growing(megabytes):
     return lambda wildcards, attempt: attempt * megabytes
 
 
-def stacks_of(fold, subset):
+def stacks_of(cut, fold, subset):
     """The slices of the studies in a subset of a fold."""
-    return collect("<results>/slices/{study}.npz", study=experiment.subset(fold, subset))
+    return collect(f"<results>/slices/{cut}/{{study}}.npz", study=experiment.subset(fold, subset))
+
+
+def slices_of(subset):
+    """A function of wildcards: the list of a model's slices in a subset of a fold."""
+    return lambda wildcards: f"<results>/slices/{experiment.cut(wildcards.model)}/fold-{wildcards.fold}/{subset}.csv"
+
+
+def one_of(names):
+    """A constraint of a wildcard: one of these names, which may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def left_over_jobs():

@@ -77,7 +77,7 @@ rule compare_cost:
     input:
         records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
         predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.trainings),
-        stacks=collect("<results>/slices/{study}.npz", study=experiment.annotated),
+        checks=collect("<results>/checks/models/{model}.json", model=experiment.networks),
     output:
         table("cost", "Comparison"),
     log:
@@ -89,7 +89,9 @@ rule compare_cost:
         runtime=30,
     params:
         runs=[list(run) for run in experiment.trainings],
-        labels=experiment.trained_labels,
+        labels=experiment.labels,
+        rows=experiment.costs,
+        seeds=len(settings["seeds"]),
         code=code_digest("compare_cost"),
     message:
         "Comparing the cost of the models"
@@ -122,7 +124,7 @@ rule plot:
         best_epoch_by=lambda wildcards: (
             experiment.best_epoch_by if "histories" in FIGURES[wildcards.figure].reads else {}
         ),
-        labels=lambda wildcards: experiment.trained_labels if "labels" in FIGURES[wildcards.figure].reads else {},
+        labels=lambda wildcards: experiment.network_labels if "labels" in FIGURES[wildcards.figure].reads else {},
         shown=lambda wildcards: shown_studies if "stacks" in FIGURES[wildcards.figure].reads else [],
         code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
     message:

@@ -9,8 +9,10 @@ with job_log(snakemake.log[0]):
     table = cost_table(
         snakemake.input.records,
         snakemake.input.predictions,
-        snakemake.input.stacks,
+        snakemake.input.checks,
         snakemake.params.runs,
+        snakemake.params.rows,
         snakemake.params.labels,
+        snakemake.params.seeds,
     )
     write_table(table, snakemake.output)

@@ -39,8 +39,8 @@ def test_the_demo_compares_the_four_models_on_at_least_eight_studies():
     default, demo = read("config.yaml"), merged(read("config.yaml"), read("presets/demo.yaml"))
     experiment = plan_experiment(demo)
     assert [len(fold.test) >= 8 for fold in experiment.folds.values()] == [True]
-    assert list(experiment.trained) == default["compare"]
-    for model in experiment.trained:
+    assert list(experiment.networks) == default["compare"]
+    for model in experiment.networks:
         built, original = experiment.settings["models"][model], default["models"][model]
         assert all(built.get(key) == original.get(key) for key in ("architecture", "encoder", "options")), model
         assert not experiment.encoder_weights(model), "nothing is fetched"
@@ -95,7 +95,7 @@ def test_the_order_of_keys_does_not_matter():
             ["models: YAML reads a key there as 18", "in quotes", "'18'"],
         ),
         ("models", {True: {"architecture": "classic-unet"}}, ["models: YAML reads a key there as true"]),
-        ("models", {"unet": None}, ["models.unet: it needs either architecture or predictions"]),
+        ("models", {"unet": None}, ["models.unet: it needs one of architecture, predictions"]),
         ("compare", [18], ["compare.0: YAML reads 18 there, which is not text", "in quotes: '18'"]),
         ("compare", [], ["compare", "empty", "compare: [unet"]),
         ("compare", ["une"], ["compare: une", "Did you mean unet"]),
@@ -104,12 +104,15 @@ def test_the_order_of_keys_does_not_matter():
         (
             "models",
             {"unet": {"label": "U"}},
-            ["models.unet: it needs either architecture or predictions", "predictions: "],
+            ["models.unet: it needs one of architecture, predictions", "predictions: "],
         ),
         (
             "models",
             {"unet": {"architecture": "Unet", "predictions": "masks"}},
-            ["models.unet: it needs either architecture or predictions, and not both", "architecture: classic-unet"],
+            [
+                "models.unet: it needs one of architecture, predictions, members, and only one",
+                "architecture: classic-unet",
+            ],
         ),
         (
             "models",

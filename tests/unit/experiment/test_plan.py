@@ -51,7 +51,7 @@ def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
         )
     )
     assert experiment.runs == [Run("other", 0, 3), Run("other", 1, 3)]
-    assert not experiment.trained and not experiment.trainings
+    assert not experiment.networks and not experiment.trainings
     assert experiment.rows["other"].masks(0, 3) == other
     tested = [path for fold in experiment.folds for path in experiment.masks_from_elsewhere("other", fold)]
     assert sorted(tested) == [f"{other}/{study}.nii.gz" for study in studies]

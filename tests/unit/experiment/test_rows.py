@@ -4,21 +4,25 @@ from pathlib import Path
 
 import pytest
 
+from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.experiment.digest import code_digest
-from lesionbench.experiment.rows import Elsewhere, Run, Trained, make_row
+from lesionbench.experiment.rows import Elsewhere, Ensemble, Run, Trained, make_rows
 from lesionbench.models.entry import ModelEntry
+from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
 from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
+POINT = OperatingPoint(0.4, 20)
+EVALUATION = {"threshold": 0.4, "min_component_mm3": 20}
 
 
 def trained(**changes):
-    return Trained("net", "A network", ENTRY, Recipe(**changes))
+    return Trained("net", "A network", POINT, ENTRY, Recipe(**changes))
 
 
 def with_weights(weights):
-    return Trained("net", "A network", ModelEntry("Unet", "resnet34", weights), Recipe())
+    return Trained("net", "A network", POINT, ModelEntry("Unet", "resnet34", weights), Recipe())
 
 
 def test_a_network_has_a_run_for_each_fold_and_seed():
@@ -44,8 +48,43 @@ def test_masks_from_elsewhere_lie_in_one_folder_for_all_runs(tmp_path):
     assert not files["study_0002"].exists() and files["study_0002"].parent == Path(folder)
 
 
-def test_only_a_network_is_trained():
-    assert trained().trained and not Elsewhere("other", "Other", "masks").trained
+def test_masks_from_elsewhere_are_not_made_here():
+    other = Elsewhere("other", "Other", "masks")
+    assert trained().made_here and trained().needs_ct
+    assert not other.made_here and not other.needs_ct
+
+
+def test_on_external_sets_each_fold_counts_of_a_network_and_one_run_of_other_rows():
+    other = Elsewhere("other", "Other", "masks", {"there": "masks-of-there/"})
+    assert trained().external_runs([0, 1], [3]) == [Run("net", 0, 3), Run("net", 1, 3)]
+    assert other.external_runs([0, 1], [3]) == [Run("other", 0, 3)]
+    assert other.external_masks("there", 0, 3) == "masks-of-there"
+    assert trained().external_masks("there", 1, 3) == "<results>/external/there/predictions/net/fold-1/seed-3"
+
+
+def test_an_ensemble_has_one_run_a_fold_of_all_runs_of_its_members():
+    other = Elsewhere("other", "Other", "masks")
+    both = Ensemble("both", "Both", POINT, (trained(), other))
+    assert both.runs([0, 1], [3, 1]) == [Run("both", 0, 3), Run("both", 1, 3)]
+    assert [run for _, run in both.member_runs(1, [3, 1])] == [Run("net", 1, 3), Run("net", 1, 1), Run("other", 1, 3)]
+    assert both.needs_ct and not Ensemble("vote", "Vote", POINT, (other,)).needs_ct
+
+
+def test_on_external_sets_an_ensemble_averages_the_folds_too():
+    both = Ensemble("both", "Both", POINT, (trained(),))
+    assert both.external_runs([0, 1], [3, 1]) == [Run("both", 0, 3)]
+    assert [(run.fold, run.seed) for _, run in both.member_external_runs([0, 1], [3, 1])] == [
+        (0, 3),
+        (0, 1),
+        (1, 3),
+        (1, 1),
+    ]
+
+
+def test_an_ensemble_is_tested_on_the_external_sets_of_all_its_members():
+    other = Elsewhere("other", "Other", "masks", {"there": "masks-of-there"})
+    both = Ensemble("both", "Both", POINT, (trained(), other))
+    assert both.is_tested_on("there") and not both.is_tested_on("elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -64,10 +103,24 @@ def test_the_code_of_a_training_holds_its_own_loss():
 def test_settings_with_an_architecture_are_a_network_to_train():
     recipe = {"learning_rate": 0.01, "loss": "dice_ce"}
     settings = {"architecture": "Unet", "encoder": "resnet34", "encoder_weights": None, "training": recipe}
-    row = make_row("net", settings | {"evaluation": {"mirroring": True}})
-    assert row == Trained("net", "net", ENTRY, Recipe(**recipe), mirroring=True)
+    further = {"evaluation": EVALUATION | {"mirroring": True}, "preprocessing": {"plane": "axial"}}
+    rows = make_rows({"net": settings | further}, ["net"])
+    assert rows == {
+        "net": Trained("net", "net", POINT, ENTRY, Recipe(**recipe), Preprocessing("axial"), mirroring=True)
+    }
 
 
 def test_settings_with_predictions_are_masks_from_elsewhere():
-    assert make_row("other", {"predictions": "masks"}) == Elsewhere("other", "other", "masks")
-    assert make_row("other", {"predictions": "masks", "label": "Other"}).label == "Other"
+    assert make_rows({"other": {"predictions": "masks"}}, ["other"]) == {"other": Elsewhere("other", "other", "masks")}
+    assert make_rows({"other": {"predictions": "masks", "label": "Other"}}, ["other"])["other"].label == "Other"
+
+
+def test_members_of_an_ensemble_that_are_not_compared_are_rows_too_after_the_others():
+    models = {
+        "a": {"predictions": "a"},
+        "b": {"predictions": "b"},
+        "both": {"members": ["a", "b"], "evaluation": EVALUATION},
+    }
+    rows = make_rows(models, ["both", "b"])
+    assert list(rows) == ["both", "b", "a"]
+    assert rows["both"] == Ensemble("both", "both", POINT, (rows["a"], rows["b"]))

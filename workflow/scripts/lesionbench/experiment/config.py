@@ -88,8 +88,11 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     _check_models(resolved)
     for name, model in resolved["models"].items():
         if "architecture" in model:
-            model["training"] = {**resolved["training"], **model.get("training", {})}
+            for section in ("training", "preprocessing"):
+                model[section] = {**resolved[section], **model.get(section, {})}
             _check_warmup(name, model["training"])
+            _check_window(f"models.{name}.", model["preprocessing"])
+        if "predictions" not in model:
             own = schema["$defs"]["model"]["properties"]["evaluation"]["properties"]
             common = {key: resolved["evaluation"][key] for key in own}
             model["evaluation"] = {**common, **model.get("evaluation", {})}
@@ -118,28 +121,71 @@ def _check_models(config: Mapping[str, Any]) -> None:
                 f"compare: {name} is not in `models`.{hint} Add it there, for example:\n"
                 f"  models:\n    {name}: {{architecture: Unet, encoder: resnet34, encoder_weights: imagenet}}"
             )
-    models = {name: config["models"][name] for name in config["compare"]}
+    _check_members(config)
+    models = {name: config["models"][name] for name in used_models(config)}
     _check_names(models)
     for name, model in models.items():
         _check_model(name, model)
     check_labels({name: model.get("label", name) for name, model in models.items()}, "models")
-    low, high = config["preprocessing"]["hu_window"]
+    _check_window("", config["preprocessing"])
+
+
+def used_models(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the models that are compared, and of further members of ensembles among them."""
+    members = [member for model in config["compare"] for member in config["models"][model].get("members", [])]
+    return list(dict.fromkeys([*config["compare"], *members]))
+
+
+def _check_members(config: Mapping[str, Any]) -> None:
+    """Refuse ensembles of models that do not exist, and of ensembles."""
+    models = config["models"]
+    plain = [name for name in models if "members" not in models[name]]
+    for name in config["compare"]:
+        for member in models[name].get("members", []):
+            if member not in plain:
+                problem = "is an ensemble itself" if member in models else "is not in `models`"
+                near = difflib.get_close_matches(member, plain, 1) or sorted(plain)[:1]
+                raise UserError(
+                    f"models.{name}.members: {member} {problem}. Name models that are trained here or made elsewhere, "
+                    f"for example:\n  members: [{', '.join(near)}]"
+                )
+        _check_choice(name, config)
+
+
+def _check_choice(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse an operating point to choose for an ensemble that has masks of members, and no probabilities."""
+    members = config["models"][name].get("members", [])
+    masks = [member for member in members if "predictions" in config["models"][member]]
+    point = {**config["evaluation"], **config["models"][name].get("evaluation", {})}
+    for key in ("threshold", "min_component_mm3"):
+        if masks and point[key] == "validation":
+            raise UserError(
+                f"models.{name}: {masks[0]} has no predictions of the validation studies to choose evaluation.{key} by. "
+                f"Write, for example:\n  evaluation: {{threshold: 0.5, min_component_mm3: 0}}"
+            )
+
+
+def _check_window(prefix: str, preprocessing: Mapping[str, Any]) -> None:
+    low, high = preprocessing["hu_window"]
     if low >= high:
         raise UserError(
-            f"preprocessing.hu_window: the lower bound {low} is not below the upper bound {high}. Write, for example:\n"
-            "  hu_window: [-1000, 1000]"
+            f"{prefix}preprocessing.hu_window: the lower bound {low} is not below the upper bound {high}. Write, for "
+            "example:\n  hu_window: [-1000, 1000]"
         )
 
 
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
-    idle = sorted(model.keys() - {"label", "predictions", "external_predictions"})
-    if "predictions" in model and idle:
-        raise UserError(
-            f"models.{name}: its masks are taken as they are, so {', '.join(idle)} would have no effect. Leave only:\n"
-            f"  predictions: {model['predictions']}"
-        )
+    own: dict[str, set[str]] = {"predictions": {"external_predictions"}, "members": {"evaluation"}}
+    for kind, further in own.items():
+        idle = sorted(model.keys() - {"label", kind} - further)
+        if kind in model and idle:
+            what = "its masks are taken as they are" if kind == "predictions" else "an ensemble is not trained"
+            raise UserError(
+                f"models.{name}: {what}, so {', '.join(idle)} would have no effect. Leave only:\n"
+                f"  {kind}: {_flow(model[kind])}"
+            )
     if "architecture" in model:
         check_encoder(ModelEntry.of(model), f"models.{name}.")
 
@@ -208,7 +254,7 @@ def _messages(error: ValidationError) -> Iterator[str]:
     if error.validator == "oneOf":
         choices = [option["required"][0] for option in schema["oneOf"]]
         lines = "\n".join(f"  {_line(name, schema['properties'][name])}" for name in choices)
-        yield f"{key}: it needs either {' or '.join(choices)}, and not both. {schema['description']}\n{lines}"
+        yield f"{key}: it needs one of {', '.join(choices)}, and only one. {schema['description']}\n{lines}"
         return
     if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
         yield f"{key}: {given!r} cannot be a name. {schema['description']}"
@@ -247,8 +293,12 @@ def _line(name: str, schema: Mapping[str, Any]) -> str:
     """Return a line of YAML that sets `name` as the schema allows."""
     examples = [*schema.get("examples", []), *schema.get("enum", []), schema.get("const", "…")]
     example = schema.get("default", examples[0])
-    text = yaml.safe_dump(example, default_flow_style=True, allow_unicode=True, width=1000)
-    return f"{name}: " + text.split("\n")[0]
+    return f"{name}: {_flow(example)}"
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).split("\n")[0]
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:

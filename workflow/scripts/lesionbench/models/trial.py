@@ -14,7 +14,7 @@ from torch import nn
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_header
-from lesionbench.data.volume import slice_spacing, to_slices
+from lesionbench.data.volume import Grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
 from lesionbench.models.contract import check_contract
@@ -41,10 +41,14 @@ class Trial:
     channels: int = 1
 
 
-def slice_sizes(scans: Iterable[str | Path], preprocessing: Preprocessing, reading: Reading) -> list[Size]:
-    """Return the heights and widths of the slices that networks see of CTs, each once, from the CTs' headers."""
+def read_grids(scans: Iterable[str | Path], reading: Reading) -> list[Grid]:
+    """Return the grids of CTs, from their headers."""
+    return [read_header(scan, reading) for scan in scans]
+
+
+def slice_sizes(grids: Iterable[Grid], preprocessing: Preprocessing) -> list[Size]:
+    """Return the heights and widths of the slices that networks see of CTs, each once."""
     plane = preprocessing.plane
-    grids = [read_header(scan, reading) for scan in scans]
     found = {
         (to_slices(np.broadcast_to(0, grid.shape), grid.affine, plane).shape, *slice_spacing(grid.affine, plane))
         for grid in grids
@@ -52,8 +56,8 @@ def slice_sizes(scans: Iterable[str | Path], preprocessing: Preprocessing, readi
     return sorted({preprocessing.seen(shape, spacing) for shape, *spacing in found})
 
 
-def write_trials(trials: Mapping[str, Trial], sizes: Sequence[Size], path: str | Path) -> None:
-    """Try each model on slices of these sizes and write what came of it, by model: an error, or what it is.
+def write_trials(trials: Mapping[str, Trial], sizes: Mapping[str, Sequence[Size]], path: str | Path) -> None:
+    """Try each model on slices of its sizes and write what came of it, by model: an error, or what it is.
 
     An error stops nothing here, so that it stops its own model only (`verdict.pass_on`).
     """
@@ -61,7 +65,7 @@ def write_trials(trials: Mapping[str, Trial], sizes: Sequence[Size], path: str |
     for model, trial in trials.items():
         logger.info("Trying %s: %s", model, trial.entry.name)
         try:
-            outcomes[model] = try_network(trial, sizes)
+            outcomes[model] = try_network(trial, sizes[model])
         except UserError as error:
             outcomes[model] = {"error": f"models.{model}: {error}"}
     with atomic(path) as temporary:

@@ -29,7 +29,7 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "categories", "trainings", "several models", "external sets"] | None = None
+    needs: Literal["ct", "categories", "trainings", "costs", "several models", "external sets"] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ FIGURES: Mapping[str, Figure] = {
             "Mean Dice on {studies}, of each model that is trained here, over its parameters and over the "
             "multiply-accumulate operations (in billions) that one slice takes. Bars are 95 % intervals (logit-t "
             "over patients, of these trained networks).",
-            needs="trainings",
+            needs="costs",
         ),
         Figure(
             "dice_readings",
@@ -184,7 +184,8 @@ def due_figures(experiment: Experiment) -> list[str]:
         None: True,
         "ct": experiment.shows_ct,
         "categories": bool(experiment.categories),
-        "trainings": bool(experiment.trained),
+        "trainings": bool(experiment.networks),
+        "costs": bool(experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
     }

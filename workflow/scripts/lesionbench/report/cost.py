@@ -1,5 +1,6 @@
 """What a model costs: parameters, arithmetic, time and memory."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,55 +11,82 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from lesionbench.data.slices import stack_shape, stack_spacing
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
-from lesionbench.report.tables import Table, format_number
+from lesionbench.report.tables import UNDEFINED, Table, format_number
 from lesionbench.segmentation.inference import SECONDS
-from lesionbench.training.record import read_record
+from lesionbench.training.record import Record, read_record
 from lesionbench.words import listed
+
+_OF_ENSEMBLES = (
+    "Of an ensemble: the sum over its members that are trained here, each with all its seeds; the largest memory."
+)
+_SIDES = ("slice_height", "slice_width")
 
 
 def cost_table(
     records: Sequence[str | Path],
     predictions: Sequence[str | Path],
-    stacks: Sequence[str | Path],
+    checks: Sequence[str | Path],
     runs: Sequence[Sequence[Any]],
+    rows: Mapping[str, Sequence[str]],
     labels: Mapping[str, str],
+    seeds: int = 1,
 ) -> Table:
-    """Return the cost of each model: parameters, GMACs a slice, time and memory, as means over folds and seeds.
+    """Return the cost of each row: parameters, GMACs a slice, time and memory, as means over folds and seeds.
 
     `records` are the run.json of `runs`, a (model, fold, seed) each; `predictions` the folders of their predictions,
-    which hold the time of each study; `stacks` the slices of all studies, whose largest size is the one counted.
+    which hold the time of each study; `checks` what the trial of each model found, in the order of the models in
+    `runs`; `rows` the models whose costs are added for a row: of an ensemble its members, each with all its `seeds`.
     """
     read = [read_record(path) for path in records]
     times = collect_scores([Path(folder) / SECONDS for folder in predictions], runs)
     # The median, because the first study of a run also waits for the device to get ready.
     seconds = times.groupby(["model", "fold", "seed"])["seconds"].median().groupby("model").mean()
-    rows = []
-    for model, label in labels.items():
+    costs: dict[str, dict[str, Any]] = {}
+    for model, check in zip(dict.fromkeys(run[0] for run in runs), checks, strict=True):
         own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
-        seen, channels = own[0].preprocessing.seen, own[0].preprocessing.channels
-        network = build_network(own[0].model, channels=channels)
-        height, width = network.padded_size(seen(stack_shape(path), stack_spacing(path)) for path in stacks)
         means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
-        rows.append(
-            {
-                "model": model,
-                "label": label,
-                "parameters": network.parameters,
-                "slice_height": height,
-                "slice_width": width,
-                "gmacs": gmacs(network, height, width, channels),
-                **means.to_dict(),
-                "seconds_per_study": seconds[model],
-            }
-        )
-    data = pd.DataFrame(rows)
-    notes = _notes([record.contents for record in read])
+        costs[model] = {
+            **_of_network(own[0], check),
+            **{str(name): mean for name, mean in means.items()},
+            "seconds_per_study": seconds[model],
+        }
+    data = pd.DataFrame(
+        [
+            {"model": row, "label": labels[row]}
+            | (costs[row] if list(models) == [row] else _sum([costs[model] for model in models], seeds))
+            for row, models in rows.items()
+        ]
+    ).astype({"slice_height": "Int64", "slice_width": "Int64", "parameters": int})
+    notes = _notes([record.contents for record in read], data)
     if uncounted := data.loc[data["gmacs"].isna(), "label"].tolist():
-        notes = (*notes, f"GMACs of {listed(uncounted)}: the network cannot predict a slice of zeros on the CPU.")
+        notes = (*notes, f"GMACs of {listed(uncounted)}: a network cannot predict a slice of zeros on the CPU.")
     return Table("Cost of the models", data, _show(data), notes)
+
+
+def _of_network(record: Record, check: str | Path) -> dict[str, Any]:
+    """Return the size of a network, and what the largest slice among those that it was tried on takes."""
+    channels = record.preprocessing.channels
+    network = build_network(record.model, channels=channels)
+    tried = json.loads(Path(check).read_text(encoding="utf-8"))["slices"]
+    height, width = network.padded_size([slices["size"] for slices in tried])
+    return {
+        "parameters": network.parameters,
+        "slice_height": height,
+        "slice_width": width,
+        "gmacs": gmacs(network, height, width, channels),
+    }
+
+
+def _sum(costs: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, Any]:
+    """Return the cost of all members of an ensemble with all their seeds: sums, and the largest memory."""
+    members = pd.DataFrame(costs)
+    summed = ["parameters", "gmacs", "training_seconds", "seconds_per_study"]
+    largest = ["device_memory_bytes", "host_memory_bytes"]
+    same = {side: members[side].iloc[0] if members[side].nunique() == 1 else pd.NA for side in _SIDES}
+    sums = {name: seeds * members[name].sum(skipna=False) for name in summed}
+    return same | sums | {name: members[name].max() for name in largest} | {"epochs": math.nan}
 
 
 def gmacs(network: Network, height: int, width: int, channels: int = 1) -> float:
@@ -97,18 +125,20 @@ def _show(data: pd.DataFrame) -> pd.DataFrame:
         "Prediction (s a study)": (data["seconds_per_study"], 2),
     }
     shown = pd.DataFrame({"Model": data["label"]})
-    shown["Slice"] = [f"{height} × {width}" for height, width in data[["slice_height", "slice_width"]].to_numpy()]
+    sides = data[list(_SIDES)].to_numpy()
+    shown["Slice"] = [UNDEFINED if pd.isna(sizes).any() else " × ".join(map(str, sizes)) for sizes in sides]
     for header, (values, digits) in columns.items():
         if values.notna().any():
             shown[header] = [format_number(value, digits) for value in values]
     return shown
 
 
-def _notes(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _notes(records: Sequence[Mapping[str, Any]], data: pd.DataFrame) -> tuple[str, ...]:
     devices = sorted({record["device"].get("name", record["device"]["type"].upper()) for record in records})
     return (
         "GMACs: billions of multiply-accumulate operations in the convolutions and matrix products of one slice of the "
         "size given, which is that of the data set's largest slice, padded as the model needs it.",
         f"Time and memory: means over folds and seeds, measured on: {', '.join(devices)}. Training: all epochs; "
         "memory: the largest amount in use; prediction: the median over studies, from the file of slices to the mask.",
+        *([_OF_ENSEMBLES] if data["epochs"].isna().any() else []),
     )
