@@ -24,6 +24,7 @@ from lesionbench.experiment.sweeps import expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
+from lesionbench.models.own import own_network
 from lesionbench.models.programs import Program
 
 # Of floats, jsonschema takes nan and infinity for numbers.
@@ -265,8 +266,10 @@ def check_labels(labels: Mapping[str, str], section: str) -> None:
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: those may know other names."""
     entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    known = list_holds()
+    entries = {name: entry for name, entry in entries.items() if known or own_network(entry.architecture)}
     found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
-    if found and list_holds():
+    if found:
         raise UserError("\n\n".join(found))
 
 

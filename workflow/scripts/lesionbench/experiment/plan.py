@@ -278,6 +278,10 @@ class Experiment(Collection):
         """Return what becomes of a CT before a network sees it."""
         return asdict(self.networks[model].preprocessing)
 
+    def trial_code(self) -> str:
+        """Return the digest of what the trials of all networks execute."""
+        return code_digest("try_models", {name for row in self.networks.values() for name in row.network_code})
+
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""
         return asdict(self.networks[model].recipe)
