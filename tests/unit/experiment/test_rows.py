@@ -1,5 +1,6 @@
 """Each kind of row answers for itself what the rules and the report ask of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lesionbench.experiment.rows import Elsewhere, Ensemble, Run, Trained, make_
 from lesionbench.models.entry import ModelEntry
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
+from owned import entry_of, write_network
 from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
@@ -124,3 +126,12 @@ def test_members_of_an_ensemble_that_are_not_compared_are_rows_too_after_the_oth
     rows = make_rows(models, ["both", "b"])
     assert list(rows) == ["both", "b", "a"]
     assert rows["both"] == Ensemble("both", "both", POINT, (rows["a"], rows["b"]))
+
+
+def test_an_own_networks_code_counts_for_its_training(tmp_path):
+    path = write_network(tmp_path)
+    own = replace(trained(), entry=entry_of(path))
+    assert own.code == ["training.loss:dice_loss", str(path)] and trained().network_code == []
+    assert replace(trained(), entry=ModelEntry("monai.networks.nets:UNet")).network_code[0].startswith("monai==")
+    other = replace(own, entry=entry_of(write_network(tmp_path / "other", "relu()", "sigmoid()")))
+    assert len({code_digest("train", row.code) for row in (own, other, trained())}) == 3

@@ -1,11 +1,14 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from lesionbench.models.networks import build_network
 from lesionbench.report.cost import cost_table, gmacs
+from owned import entry_of, write_network
 from tabled import MOBILE, SMALL, cost_on_a_cpu, write_check, write_runs
 
 LABELS = {"small": "Small", "mobile": "Mobile", "both": "Both"}
@@ -78,3 +81,23 @@ def test_an_ensemble_costs_what_all_its_members_cost_with_all_their_seeds(tmp_pa
     assert both["host_memory_bytes"] == 3e9 and small["training_seconds"] == 10
     assert table.shown["Slice"].tolist() == ["–", "32 × 32"] and table.shown["Epochs"].tolist() == ["–", "4.0"]
     assert "Of an ensemble" in table.notes[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("assert image.max() < 2\n        return self.last(features)", True),
+        ("assert image.max() > 2\n        return self.last(features)", False),
+    ],
+)
+def test_a_network_that_reads_values_is_counted_on_a_slice_of_zeros_if_it_takes_one(line, counted, tmp_path):
+    plain = entry_of(write_network(tmp_path / "plain"))
+    entry = entry_of(write_network(tmp_path / "reads", "return self.last(features)", line))
+    records, predictions = write_runs(tmp_path, [(plain, 1, 1, [1]), (entry, 1, 1, [1])], {"type": "cpu"})
+    checks = [write_check(tmp_path, name, [(32, 48)]) for name in ("plain", "reads")]
+    rows, labels = {"plain": ["plain"], "reads": ["reads"]}, {"plain": "Plain", "reads": "Reads {values}"}
+    table = cost_table(records, predictions, checks, [["plain", 0, 0], ["reads", 0, 0]], rows, labels)
+    expected, found = table.data["gmacs"]
+    assert expected == pytest.approx((9 * 4 + 4) * 32 * 48 / 1e9)
+    assert found == pytest.approx(expected) if counted else math.isnan(found)
+    assert any("GMACs of Reads {values}: a network cannot predict" in note for note in table.notes) != counted
