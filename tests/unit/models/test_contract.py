@@ -133,7 +133,7 @@ def test_a_broken_network_stops_itself_alone(tmp_path):
         name: Trial(entry_of(write_network(tmp_path / name, LAST, line)), 4, "auto")
         for name, line in (("good", LAST), ("ends", "exit()"))
     }
-    write_trials(trials, SIZES, tmp_path / "models.json")
+    write_trials(trials, dict.fromkeys(trials, SIZES), tmp_path / "models.json")
     outcomes = json.loads((tmp_path / "models.json").read_text())
     assert outcomes["good"]["parameters"] == 45 and outcomes["ends"]["error"].startswith("models.ends: ")
 
