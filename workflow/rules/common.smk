@@ -34,7 +34,7 @@ from lesionbench.experiment.config import fill_empty_sections
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.experiment.typed import check_config_files, expand_pathvars
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
 from lesionbench.files import sha256
 from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
 from lesionbench.words import Verbatim
@@ -46,6 +46,7 @@ try:
     files = list(getattr(workflow, "configfiles", []))
     check_config_files(files)
     fill_empty_sections(config, files[-1:] + files[:-1])
+    place_own_files(config, files[-1:] + files[:-1])
     expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
 except UserError as error:

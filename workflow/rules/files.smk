@@ -84,6 +84,11 @@ figure_inputs = {
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
 }
+# What the rows of sweeps left of their validation.
+of_sweeps = {
+    name: of_runs(f"<results>/models/{{model}}/fold-{{fold}}/seed-{{seed}}/{file}", experiment.sweep_trainings)
+    for name, file in (("histories", "history.csv"), ("records", "run.json"))
+}
 
 
 def table(name, category, folder="<results>/tables", **shown):
@@ -101,7 +106,8 @@ def table(name, category, folder="<results>/tables", **shown):
 def comparison_tables(category, *folder, **shown):
     """The tables of a comparison, by their names."""
     names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
-    return {name: table(name, category, *folder, **shown) for name in names}
+    further = ("sweeps", "sweep_rows") if experiment.sweeps else ()
+    return {name: table(name, category, *folder, **shown) for name in (*names, *further)}
 
 
 def figure(name, caption, category, labels, folder="<results>/figures", **shown):

@@ -44,6 +44,7 @@ rule findings_table:
 
 rule compare:
     input:
+        **of_sweeps,
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
         inventory="<results>/dataset/studies.csv",
@@ -65,6 +66,8 @@ rule compare:
         scoring=experiment.scoring,
         patients=experiment.patients,
         test_share=experiment.test_share,
+        sweeps=experiment.sweeps,
+        sweep_trainings=[list(run) for run in experiment.sweep_trainings],
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:

@@ -35,7 +35,7 @@ rule try_models:
         seen=experiment.seen(),
         reading=experiment.reading(),
         content=lambda wildcards: experiment.contents(experiment.annotated_scans),
-        code=code_digest("try_models"),
+        code=experiment.trial_code(),
     message:
         "Trying the networks on slices of the sizes that they will get"
     script:

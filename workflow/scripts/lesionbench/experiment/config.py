@@ -20,9 +20,11 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.experiment.sweeps import expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
+from lesionbench.models.own import own_network
 from lesionbench.models.programs import Program
 
 # Of floats, jsonschema takes nan and infinity for numbers.
@@ -66,14 +68,23 @@ def _are_sections(one: Mapping[str, Any], other: Mapping[str, Any], key: str) ->
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked copy of `config` in which every key has its value, in a fixed order.
 
-    Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
-    key, so that moving a line in a YAML file changes no job's parameters.
+    Each model that is to be trained gets its whole recipe: `training` with its own overrides, and each row of a sweep
+    is a model. Mappings are sorted by key, so that moving a line in a YAML file changes no job's parameters.
 
     Raises
     ------
     UserError
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
+    expanded, rows = expand_sweeps(config, read_schema())
+    try:
+        return _resolve(expanded)
+    except UserError as error:
+        raise UserError(name_keys(str(error), rows)) from None
+
+
+def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `resolve_config` of a configuration without sweeps."""
     schema = read_schema()
     config = read_as(config, schema, schema)
     _check(config, schema)
@@ -184,8 +195,8 @@ def _check_choice(name: str, config: Mapping[str, Any]) -> None:
     for key in ("threshold", "min_component_mm3"):
         if masks and point[key] == "validation":
             raise UserError(
-                f"models.{name}: {masks[0]} has no predictions of the validation studies to choose evaluation.{key} by. "
-                f"Write, for example:\n  evaluation: {{threshold: 0.5, min_component_mm3: 0}}"
+                f"models.{name}: {masks[0]} has no predictions of the validation studies, by which evaluation.{key} "
+                "would be chosen. Write, for example:\n  evaluation: {threshold: 0.5, min_component_mm3: 0}"
             )
 
 
@@ -255,8 +266,10 @@ def check_labels(labels: Mapping[str, str], section: str) -> None:
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: those may know other names."""
     entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    known = list_holds()
+    entries = {name: entry for name, entry in entries.items() if known or own_network(entry.architecture)}
     found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
-    if found and list_holds():
+    if found:
         raise UserError("\n\n".join(found))
 
 

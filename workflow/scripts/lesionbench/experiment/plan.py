@@ -32,9 +32,10 @@ from lesionbench.experiment.checks import (
 )
 from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.collection import Collection
-from lesionbench.experiment.config import resolve_config
+from lesionbench.experiment.config import read_schema, resolve_config
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained, make_rows
+from lesionbench.experiment.sweeps import compared_sweeps, expand_sweeps
 from lesionbench.models.programs import LEARNED
 from lesionbench.words import counted
 
@@ -46,7 +47,8 @@ class Experiment(Collection):
     registry: the data set's list of studies and classes, None where there is none;
     rows: the models that are compared, by name, in the order of the tables; all_rows: those and the further members of
     ensembles; reference_results: the numbers to set beside ours, a row of model, mean Dice and maximum Dice each;
-    external: further data sets to test on, by name.
+    external: further data sets to test on, by name; sweeps: the label and the compared `rows` of
+    each sweep, by its model.
 
     Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
@@ -58,6 +60,7 @@ class Experiment(Collection):
     all_rows: dict[str, Row]
     reference_results: list[list[Any]]
     external: dict[str, Cohort]
+    sweeps: dict[str, dict[str, Any]]
 
     @cached_property
     def annotated_scans(self) -> list[str]:
@@ -158,6 +161,12 @@ class Experiment(Collection):
     def costed(self) -> list[Run]:
         """The runs whose time and memory are known: those of networks, then those of external methods."""
         return [*self.trainings, *self.method_runs]
+
+    @cached_property
+    def sweep_trainings(self) -> list[Run]:
+        """The runs of the rows of sweeps that are trained here."""
+        swept = {model for sweep in self.sweeps.values() for model in sweep["rows"]}
+        return [run for run in self.trainings if run.model in swept]
 
     @cached_property
     def first_fold(self) -> int:
@@ -268,6 +277,10 @@ class Experiment(Collection):
     def model_preprocessing(self, model: str) -> dict[str, Any]:
         """Return what becomes of a CT before a network sees it."""
         return asdict(self.networks[model].preprocessing)
+
+    def trial_code(self) -> str:
+        """Return the digest of what the trials of all networks execute."""
+        return code_digest("try_models", {name for row in self.networks.values() for name in row.network_code})
 
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""
@@ -412,8 +425,9 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, all_rows, studies)
+    sweeps = compared_sweeps(expand_sweeps(config, read_schema())[1], list(rows))
     experiment = Experiment(
-        dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external
+        dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external, sweeps
     )
     check_masks_from_elsewhere(all_rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))

@@ -13,6 +13,7 @@ from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.studies import find_predictions
 from lesionbench.experiment.digest import program_digest
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.own import own_network
 from lesionbench.models.programs import Program
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
@@ -137,8 +138,14 @@ class Trained(MadeHere):
 
     @property
     def code(self) -> list[str]:
-        """What its training looks up by name (`digest.code_digest`): of all losses, the one of its recipe."""
-        return [f"training.loss:{self.recipe.loss}_loss"]
+        """What its training looks up by name (`digest.code_digest`): the loss of its recipe, an own network's code."""
+        return [f"training.loss:{self.recipe.loss}_loss", *self.network_code]
+
+    @property
+    def network_code(self) -> list[str]:
+        """The user's files, or the package and its version, that its network comes from, if it is a user's own."""
+        own = own_network(self.entry.architecture)
+        return own.code if own else []
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import UNDEFINED, Table, format_number
 from lesionbench.segmentation.inference import SECONDS
 from lesionbench.training.record import Record, read_record
+from lesionbench.words import listed
 
 _OF_ENSEMBLES = (
     "Of an ensemble: the sum over its members that are trained here, each with all its seeds; the largest memory."
@@ -66,7 +68,10 @@ def cost_table(
         ]
     ).drop(columns="seeds", errors="ignore")
     data = data.astype({"slice_height": "Int64", "slice_width": "Int64", "parameters": "Int64"})
-    return Table("Cost of the models", data, _show(data), _notes(read, rows))
+    notes = _notes(read, rows)
+    if uncounted := data.loc[data["gmacs"].isna() & data["parameters"].notna(), "label"].tolist():
+        notes = (*notes, f"GMACs of {listed(uncounted)}: a network cannot predict a slice of zeros on the CPU.")
+    return Table("Cost of the models", data, _show(data), notes)
 
 
 def _of_network(record: Record, check: str | Path) -> dict[str, Any]:
@@ -95,14 +100,19 @@ def _sum(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def gmacs(network: Network, height: int, width: int, channels: int = 1) -> float:
-    """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
+    """Return the multiply-accumulate operations, in billions, that a slice takes a network; NaN where it fails.
 
-    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size works.
+    Convolutions and matrix products are counted, as is usual. Nothing is computed, so any size works; a network that
+    reads values predicts one slice of zeros.
     """
-    module = network.module.eval().to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.empty(1, channels, height, width, device="meta"))
-    return float(counter.get_total_flops() / 2e9)
+    for module, device in ((network.padding.twin, "meta"), (network.module, "cpu")):
+        if module is None:
+            continue
+        # Whatever a network raises; where it is trained, it has passed on the CPU.
+        with suppress(Exception), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(torch.zeros(1, channels, height, width, device=device))
+            return float(counter.get_total_flops() / 2e9)
+    return math.nan
 
 
 def _measured(record: Mapping[str, Any]) -> dict[str, float]:
