@@ -12,7 +12,9 @@ from lesionbench.cli import main
 from lesionbench.data.nifti import write_mask
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
+from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
+from lesionbench.models.own import describe_code
 from lesionbench.report.model_card import About
 from lesionbench.report.sharing import export_model
 from lesionbench.segmentation.inference import load_run
@@ -101,22 +103,29 @@ def test_a_run_that_lies_alone_has_no_scores_and_an_older_record_gets_its_hash(r
     assert shared["weights_sha256"] == sha256(alone / "weights.safetensors")
 
 
-def test_the_code_of_an_own_network_goes_along_as_it_was_trained(run, tmp_path):
-    (tmp_path / "nets").mkdir()
-    files = {name: tmp_path / "nets" / name for name in ("net.py", "parts.py")}
-    for path in files.values():
-        path.write_text(f"# {path.name}\n")
-    code = {"files": {name: sha256(path) for name, path in files.items()}}
-    record = json.loads((run / "run.json").read_text())
-    record["model"] = {"architecture": f"{files['net.py']}:Net"}
-    (run / "run.json").write_text(json.dumps(record | {"model_code": code}))
+def test_the_code_of_an_own_network_goes_along_as_it_was_trained(run, tmp_path, capsys):
+    (tmp_path / "jane/nets").mkdir()
+    net, parts = tmp_path / "jane/nets/net.py", tmp_path / "jane/nets/parts.py"
+    parts.write_text("from torch import nn\n\ndef layer():\n    return nn.Conv2d(1, 1, 3, padding=1)\n")
+    net.write_text(
+        "from parts import layer\nfrom torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = layer()\n\n"
+        "    def forward(self, image):\n        return self.layer(image)\n"
+    )
+    entry = ModelEntry(f"{net}:Net")
+    code = describe_code(entry)
+    write_run(run, build_network(entry).module.state_dict(), ROWS, made(model=asdict(entry), model_code=code))
     export_model(run, tmp_path / "shared", ABOUT)
-    assert (tmp_path / "shared/code/parts.py").read_text() == "# parts.py\n"
-    shared = json.loads((tmp_path / "shared/run.json").read_text())
-    assert shared["model"]["architecture"] == "code/net.py:Net" and shared["model_code"] == code
+    shutil.move(tmp_path / "jane/nets", tmp_path / "moved")
+    write_mask(tmp_path / "scan.nii.gz", np.ones((32, 32, 6), np.uint8), AFFINE)
+    command = ["segment", str(tmp_path / "scan.nii.gz"), str(tmp_path / "m.nii.gz"), "--run", str(tmp_path / "shared")]
+    assert main(command) == 1 and "--code" in capsys.readouterr().err
+    assert main([*command, "--code", str(tmp_path / "shared/code/net.py")]) == 0
+    assert "jane" not in (tmp_path / "shared/run.json").read_text()
     assert "--code FOLDER/code/net.py" in (tmp_path / "shared/README.md").read_text()
-    files["parts.py"].write_text("changed")
-    with pytest.raises(UserError, match=r"parts\.py: this file of the network is not there, or not as it was"):
+    shutil.move(tmp_path / "moved", tmp_path / "jane/nets")
+    parts.write_text("changed = True\n")
+    with pytest.raises(UserError, match=r"parts\.py, which the network is made of, is not there, or not as it was"):
         export_model(run, tmp_path / "again", ABOUT)
     assert not (tmp_path / "again").exists() and not list(tmp_path.glob(".*-again"))
 

@@ -67,7 +67,7 @@ def _segment(options: argparse.Namespace) -> None:
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
 
-    predictor = load_run(options.run, options.device, options.mirror)
+    predictor = load_run(options.run, options.device, options.mirror, options.code)
     volume = segment(predictor, options.scan, options.mask, _point(options), _reading(options))
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
@@ -340,6 +340,13 @@ def _parser() -> argparse.ArgumentParser:
         "--mirror",
         action="store_true",
         help="predict the slices and their mirror images, and take the mean (`evaluation.mirroring`)",
+    )
+    segment.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the file, or the package, of a network of your own: code that you trust, which is executed",
     )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")

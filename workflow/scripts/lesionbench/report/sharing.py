@@ -13,6 +13,7 @@ from lesionbench.data.frames import read_frame
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.own import own_network
 from lesionbench.report.model_card import About, Scores, mean_scores, model_card
 from lesionbench.segmentation.operating_point import FILE as POINT
 from lesionbench.segmentation.operating_point import read_point
@@ -110,23 +111,20 @@ def find_scores(run: Path) -> list[Scores]:
 
 
 def _copy_code(record: Mapping[str, Any], folder: Path) -> tuple[str, str]:
-    """Copy the files of a user's own network; return the architecture as others find it, and the network's file.
-
-    The record names each file below the folder from which their imports start, with its SHA-256.
-    """
-    architecture = ModelEntry.of(record["model"]).architecture
-    files = (record.get("model_code") or {}).get("files", {})
-    where, _, name = architecture.rpartition(":")
-    main = max((file for file in files if f"/{Path(where).as_posix()}".endswith(f"/{file}")), key=len, default="")
-    if not main:
-        return architecture, ""
-    root = Path(Path(where).as_posix().removesuffix(main) or ".")
-    for file, expected in files.items():
-        if not (root / file).is_file() or sha256(root / file) != expected:
-            raise UserError(
-                f"{root / file}: this file of the network is not there, or not as it was in the training. Run the "
-                "command where the training ran, with the code as it was then."
-            )
-        (folder / CODE / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / file, folder / CODE / file)
-    return f"{CODE}/{main}:{name}", f"{CODE}/{main}"
+    """Copy the files of a user's own network; return the architecture as others find it, and the network's file."""
+    entry = ModelEntry.of(record["model"])
+    own, recorded = own_network(entry.architecture), (record.get("model_code") or {}).get("files", {})
+    if own is None or own.path is None or not recorded:
+        return entry.architecture, ""
+    files = own.files
+    changed = [name for name in recorded if name not in files or sha256(files[name]) != recorded[name]]
+    if changed:
+        raise UserError(
+            f"{own.path.parent}: {changed[0]}, which the network is made of, is not there, or not as it was in the "
+            "training. Run the command where the training ran, with the code as it was then."
+        )
+    for name in recorded:
+        (folder / CODE / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(files[name], folder / CODE / name)
+    main = next(name for name, path in files.items() if path == own.path.resolve())
+    return f"{CODE}/{main}:{own.class_name}", f"{CODE}/{main}"

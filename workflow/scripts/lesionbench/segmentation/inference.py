@@ -1,6 +1,6 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -16,6 +16,7 @@ from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Volume, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.own import trusted_entry
 from lesionbench.segmentation.operating_point import write_lesion
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.batches import neighbours
@@ -41,13 +42,20 @@ class Predictor:
     mirroring: bool = False
 
 
-def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) -> Predictor:
+def load_run(
+    folder: str | Path, device: str = "auto", mirroring: bool = False, code: Sequence[str] | None = ()
+) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.
 
-    Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
+    code: the files and packages that may be executed where the network is a user's own (`models.own.trusted_entry`):
+    none, unless the caller says so; None is for a workflow, whose configuration names them.
+
+    Raises UserError where a file is missing or damaged, the two do not fit, there is no such device, or the network's
+    code is not trusted or has changed.
     """
     weights, record = read_run(Path(folder))
-    network = build_network(record.model, channels=record.preprocessing.channels)
+    entry = trusted_entry(record.model, record.contents.get("model_code"), code, folder)
+    network = build_network(entry, channels=record.preprocessing.channels)
     try:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
