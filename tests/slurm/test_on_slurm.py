@@ -59,7 +59,8 @@ def training_log(checkout, name, model="small", run=RUN):
 
 def prepare(checkout, name, config=LONG):
     """Make the slices of an experiment of its own, without SLURM."""
-    slices = [f"results/{name}/slices/fold-0/{subset}.csv" for subset in ("train", "validation", "test")]
+    folder = f"results/{name}/slices/axial_-1000_1000/fold-0"
+    slices = [f"{folder}/{subset}.csv" for subset in ("train", "validation", "test")]
     checkout.snakemake(*slices, f"results/{name}/splits/fold-0.csv", config=named(name, config))
 
 

@@ -126,7 +126,9 @@ def test_a_section_of_the_configuration_has_the_keys_and_defaults_of_its_datacla
 def test_a_models_entry_has_the_keys_that_decide_its_network():
     rules = read_schema()["$defs"]["model"]["properties"]
     entry = asdict(ModelEntry("Unet"))
-    assert entry.keys() == rules.keys() - {"label", "predictions", "external_predictions", "training", "evaluation"}
+    others = {"label", "predictions", "external_predictions", "members", "training", "preprocessing", "evaluation"}
+    others |= {"method", "command", "seeded", "gpu"}
+    assert entry.keys() == rules.keys() - others
     assert entry == {"architecture": "Unet", "encoder": None, "encoder_weights": None, "options": {}}
     assert not any("default" in rules[name] for name in entry)
 

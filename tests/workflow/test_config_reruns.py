@@ -40,6 +40,8 @@ CHANGES = {
     "split.ratio": {"split": {"ratio": [1, 1, 3]}},
     "split.folds": {"split": {"protocol": "cross-validation", "folds": 3}},
     "split.file": {"split": {"file": "split.csv"}},
+    "evaluation.threshold": {"evaluation": {"threshold": 0.4}},
+    "evaluation.min_component_mm3": {"evaluation": {"min_component_mm3": 20}},
     "training.gradient_clipping": {"training": {"gradient_clipping": 12}},
     "training.warmup_epochs": {"training": {"warmup_epochs": 1, "max_epochs": 2}},
     "training.device": {"training": {"device": "auto"}},
@@ -49,7 +51,11 @@ CHANGES = {
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
+    "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
+    "models.NAME.sweep": {"models": {"small": {"sweep": {"options.width": [4, 8]}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
+    "models.NAME.evaluation.threshold": {"models": {"small": {"evaluation": {"threshold": 0.4}}}},
+    "models.NAME.evaluation.min_component_mm3": {"models": {"small": {"evaluation": {"min_component_mm3": 20}}}},
     "external.NAME.label": {"external": {"other": {"label": "Other"}}},
     "external.NAME.root": {"external": {"other": {"root": "copy"}}},
     "external.NAME.ct": {"external": {"other": {"ct": "scans-2/{study}.nii.gz"}}},
@@ -63,9 +69,10 @@ CHANGES = {
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
-# Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py).
+# Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py),
+# ensembles (test_ensembles.py).
 ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
-    "pathvars.resources", "models.NAME.predictions", "models.NAME.external_predictions",
+    "pathvars.resources", "models.NAME.predictions", "models.NAME.external_predictions", "models.NAME.members",
 }  # fmt: skip
 RERUNS = {path: rule for path, rule in leaves(read_schema()) if path not in ABSENT}
 

@@ -93,8 +93,9 @@ def test_a_study_of_any_name_is_cut_into_slices(checkout):
         ct = np.where(reference(number), -400, np.where(np.arange(12) < 6, -1000, 40)[:, None, None])
         write(scans / "studies" / "CT-1" / f"{name}.nii.gz", ct.astype(np.int16))
     config = {"dataset": {"root": "scans"}, "split": {"protocol": "holdout"}, "pathvars": {"results": "results/cut"}}
-    checkout.snakemake(f"results/cut/slices/{study}.npz", config=merged(CONFIG, config))
-    assert np.load(checkout.folder / "results" / "cut" / "slices" / f"{study}.npz")["mask"].sum() == reference(1).sum()
+    slices = f"results/cut/slices/axial_-1000_1000/{study}.npz"
+    checkout.snakemake(slices, config=merged(CONFIG, config))
+    assert np.load(checkout.folder / slices)["mask"].sum() == reference(1).sum()
 
 
 def test_only_a_changed_mask_is_scored_again(checkout):

@@ -25,6 +25,9 @@ def write_itk(path, data, affine):
     SimpleITK.WriteImage(image, str(path))
 
 
+CUT = "results/tiny/slices/axial_-1000_1000"
+
+
 def rules_due(checkout, wanted, dataset):
     """How many jobs of each rule would run."""
     output = checkout.snakemake("--dry-run", *wanted, config={"dataset": dataset})
@@ -43,11 +46,11 @@ def test_studies_of_any_format_are_cut_as_their_nifti_twins(repository, tmp_path
     (other / "table.csv").write_text("\n".join([*lines, ""]))
     checkout = copy_checkout(repository, tmp_path / "checkout")
     dataset = {"root": str(other), "table": str(other / "table.csv"), "phantom": None, "lesion_labels": [3]}
-    wanted = [*(f"results/tiny/slices/{study.name}.npz" for study in studies), "results/tiny/dataset/studies.csv"]
+    wanted = [*(f"{CUT}/{study.name}.npz" for study in studies), "results/tiny/dataset/studies.csv"]
     checkout.snakemake(*wanted, config={"dataset": dataset})
     assert rules_due(checkout, wanted, dataset) == {}
     for study in studies:
-        cut = load_stack(checkout.folder / f"results/tiny/slices/{study.name}.npz")
+        cut = load_stack(checkout.folder / f"{CUT}/{study.name}.npz")
         twin = stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), Preprocessing("axial"))
         assert (cut.image == twin.image).all() and (cut.mask == twin.mask).all() and twin.mask.any()
         assert cut.spacing == pytest.approx(twin.spacing)

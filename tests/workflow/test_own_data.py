@@ -1,5 +1,6 @@
 """A data set of another layout with several scans a patient, from `lesionbench init` to a training; and what reruns."""
 
+import os
 import re
 import shutil
 
@@ -95,3 +96,19 @@ def test_another_file_for_a_study_is_cut_again(run):
         shutil.copy(path.parents[2] / "patient-03" / "2020-03-01" / "mask.nii.gz", path.with_name("other.nii.gz"))
     rules = would_run(run, {"mask": "{patient}/{study}/other.nii.gz"})
     assert {"inventory", "preprocess", "train"} <= rules and "split" not in rules
+
+
+def test_new_times_of_the_same_files_rerun_nothing(run):
+    for path in (run[0].folder / "scans").rglob("*.nii.gz"):
+        path.touch()
+    assert would_run(run) == set()
+
+
+def test_a_scan_that_was_replaced_by_an_older_file_is_read_again(run):
+    first, second = sorted((run[0].folder / "scans").rglob("ct.nii.gz"))[:2]
+    before = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    os.utime(first, (1, 1))
+    assert {"inventory", "preprocess", "train"} <= would_run(run)
+    first.write_bytes(before)
+    assert would_run(run) == set()

@@ -195,6 +195,17 @@ def test_a_new_loss_reruns_its_users_alone(finished):
         assert finished.would_run(models={"small": {"training": {"loss": "square"}}})["train"] == 1
 
 
+@pytest.mark.parametrize(
+    ("result", "rule"),
+    [("models/small/fold-0/seed-0/history.csv", "train"), ("metrics/small/fold-0/seed-0/slices.csv", "evaluate")],
+)
+def test_a_deleted_result_is_made_again(finished, result, rule):
+    path = finished.folder / "results/tiny" / result
+    aside = path.rename(path.with_suffix(".aside"))
+    assert finished.would_run()[rule] == 1
+    aside.rename(path)
+
+
 def test_touching_scripts_reruns_nothing(finished):
     for path in (finished.folder / "workflow").rglob("*.py"):
         os.utime(path)

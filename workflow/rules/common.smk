@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -26,13 +27,14 @@ sys.path.insert(0, str(own_scripts()))
 for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbench"]:
     del sys.modules[name]
 
+from lesionbench.data.content import content, is_told_by_content
 from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import fill_empty_sections
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.experiment.typed import check_config_files, expand_pathvars
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
 from lesionbench.files import sha256
 from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
 from lesionbench.words import Verbatim
@@ -44,6 +46,7 @@ try:
     files = list(getattr(workflow, "configfiles", []))
     check_config_files(files)
     fill_empty_sections(config, files[-1:] + files[:-1])
+    place_own_files(config, files[-1:] + files[:-1])
     expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
 except UserError as error:
@@ -59,6 +62,7 @@ wildcard_constraints:
     figure="|".join(FIGURES),
     fold=r"\d+",
     subset="train|validation|test",
+    cut="[^/]+",
     seed=r"\d+",
 
 
@@ -67,9 +71,19 @@ def growing(megabytes):
     return lambda wildcards, attempt: attempt * megabytes
 
 
-def stacks_of(fold, subset):
+def stacks_of(cut, fold, subset):
     """The slices of the studies in a subset of a fold."""
-    return collect("<results>/slices/{study}.npz", study=experiment.subset(fold, subset))
+    return collect(f"<results>/slices/{cut}/{{study}}.npz", study=experiment.subset(fold, subset))
+
+
+def slices_of(subset):
+    """A function of wildcards: the list of a model's slices in a subset of a fold."""
+    return lambda wildcards: f"<results>/slices/{experiment.cut(wildcards.model)}/fold-{wildcards.fold}/{subset}.csv"
+
+
+def one_of(names):
+    """A constraint of a wildcard: one of these names, which may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def left_over_jobs():
@@ -78,10 +92,11 @@ def left_over_jobs():
     Snakemake notes the number of a job that it has submitted; the job itself deletes that note once it runs, so
     trainings leave their own.
     """
+    training_rules = (rules.train.rule, rules.run_method.rule)
     try:
         due = list(workflow.dag.needrun_jobs())
         noted = {number for job in due for number in workflow.persistence.external_jobids(job)}
-        trainings = [Path(job.output.run).parent for job in due if job.rule is rules.train.rule]
+        trainings = [Path(job.output.run).parent for job in due if job.rule in training_rules]
     except AttributeError as error:
         print(f"This version of Snakemake does not say which jobs are due ({error}).", file=sys.stderr)
         return set()
@@ -91,6 +106,7 @@ def left_over_jobs():
 # Jobs do not run this.
 onstart:
     try:
+        experiment.check_programs()
         cancel_left_over(left_over_jobs())
     except UserError as error:
         raise WorkflowError(str(error)) from None

@@ -23,8 +23,8 @@ if settings["dataset"]["phantom"]:
 
 rule inventory:
     input:
-        ct=experiment.scans,
-        masks=experiment.masks,
+        ct=sources(experiment.scans),
+        masks=sources(experiment.masks),
         registry=str(experiment.registry) if experiment.registry else [],
     output:
         studies="<results>/dataset/studies.csv",
@@ -47,7 +47,7 @@ rule inventory:
         studies=experiment.listing,
         categories=experiment.categories,
         reading=experiment.reading(),
-        dicom=lambda wildcards: experiment.dicom_state(),
+        content=lambda wildcards: experiment.content(),
         code=code_digest("inventory"),
     message:
         "Checking the data set and taking its inventory"
@@ -76,12 +76,12 @@ rule split:
 
 rule preprocess:
     input:
-        ct=planned(experiment.ct),
-        mask=planned(experiment.mask),
+        ct=lambda wildcards: sources(experiment.ct(wildcards.study)),
+        mask=lambda wildcards: sources(experiment.mask(wildcards.study)),
     output:
-        "<results>/slices/{study}.npz",
+        "<results>/slices/{cut}/{study}.npz",
     log:
-        "<logs>/preprocess/{study}.log",
+        "<logs>/preprocess/{cut}/{study}.log",
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -89,12 +89,12 @@ rule preprocess:
         runtime=10,
     params:
         reading=planned(experiment.study_reading),
-        dicom=planned(experiment.dicom_state),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        content=planned(experiment.content),
+        plane=planned(experiment.plane),
+        hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),
     message:
-        "Cutting {wildcards.study} into slices"
+        "Cutting {wildcards.study} into slices: {wildcards.cut}"
     script:
         "../scripts/preprocess.py"
 
@@ -103,9 +103,9 @@ rule gather:
     input:
         planned(stacks_of),
     output:
-        "<results>/slices/fold-{fold}/{subset}.csv",
+        "<results>/slices/{cut}/fold-{fold}/{subset}.csv",
     log:
-        "<logs>/gather/fold-{fold}/{subset}.log",
+        "<logs>/gather/{cut}/fold-{fold}/{subset}.log",
     localrule: True
     conda:
         "../../envs/imaging.yaml"

@@ -4,8 +4,8 @@ wildcard_constraints:
 
 use rule inventory as inventory_external with:
     input:
-        ct=in_set("scans"),
-        masks=in_set("masks"),
+        ct=in_set("scans", sources),
+        masks=in_set("masks", sources),
         registry=in_set("registry"),
         known=["<results>/dataset/studies.csv", "<results>/dataset/fingerprints.npz"],
     output:
@@ -20,7 +20,7 @@ use rule inventory as inventory_external with:
         studies=in_set("listing"),
         categories=in_set("categories"),
         reading=in_set("reading"),
-        dicom=lambda wildcards: experiment.external[wildcards.external].dicom_state(),
+        content=lambda wildcards: experiment.external[wildcards.external].content(),
         code=code_digest("inventory"),
     message:
         "Checking the external set {wildcards.external} and taking its inventory"
@@ -28,33 +28,34 @@ use rule inventory as inventory_external with:
 
 use rule preprocess as preprocess_external with:
     input:
-        ct=in_set("ct"),
-        mask=in_set("mask"),
+        ct=in_set("ct", sources),
+        mask=in_set("mask", sources),
     output:
-        "<results>/external/{external}/slices/{study}.npz",
+        "<results>/external/{external}/slices/{cut}/{study}.npz",
     log:
-        "<logs>/external/{external}/preprocess/{study}.log",
+        "<logs>/external/{external}/preprocess/{cut}/{study}.log",
     params:
         reading=in_set("study_reading"),
-        dicom=in_set("dicom_state"),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        hu_window=lookup(within=settings, dpath="preprocessing/hu_window"),
+        content=in_set("content"),
+        plane=planned(experiment.plane),
+        hu_window=planned(experiment.hu_window),
         code=code_digest("preprocess"),
     message:
-        "Cutting {wildcards.study} of {wildcards.external} into slices"
+        "Cutting {wildcards.study} of {wildcards.external} into slices: {wildcards.cut}"
 
 
 use rule gather as gather_external with:
     input:
         lambda wildcards: collect(
-            "<results>/external/{external}/slices/{study}.npz",
+            "<results>/external/{external}/slices/{cut}/{study}.npz",
             external=wildcards.external,
+            cut=wildcards.cut,
             study=experiment.external[wildcards.external].studies,
         ),
     output:
-        "<results>/external/{external}/slices.csv",
+        "<results>/external/{external}/slices/{cut}.csv",
     log:
-        "<logs>/external/{external}/gather.log",
+        "<logs>/external/{external}/gather/{cut}.log",
     params:
         studies=in_set("names"),
         code=code_digest("gather"),
@@ -66,7 +67,8 @@ use rule predict as predict_external with:
     input:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
-        test="<results>/external/{external}/slices.csv",
+        slices=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
+        point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
     log:
@@ -75,11 +77,36 @@ use rule predict as predict_external with:
         "Predicting {wildcards.external} with {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
 
 
+use rule average as average_external with:
+    input:
+        predictions=lambda wildcards: members_of(
+            experiment.member_external_runs(wildcards.model),
+            lambda row, run: row.external_masks(wildcards.external, run.fold, run.seed),
+        ),
+        masks=lambda wildcards: sources(masks_of_external_members(wildcards)),
+        # A point for each fold: their mean is taken.
+        point=lambda wildcards: chosen_points(wildcards.model, experiment.folds, wildcards.seed),
+    output:
+        directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),
+    log:
+        "<logs>/external/{external}/average/{model}/fold-{fold}/seed-{seed}.log",
+    params:
+        studies=in_set("names"),
+        made_here=lambda wildcards: [row.made_here for row, _ in experiment.member_external_runs(wildcards.model)],
+        point=planned(experiment.point),
+        probabilities=planned(experiment.keeps_probabilities),
+        reading=in_set("mask_reading"),
+        content=lambda wildcards: [content(path) for path in masks_of_external_members(wildcards)],
+        code=code_digest("average"),
+    message:
+        "Averaging the members of {wildcards.model} on {wildcards.external}"
+
+
 use rule evaluate as evaluate_external with:
     input:
         predictions=external_masks_of,
-        masks=in_set("masks_from_elsewhere"),
-        references=in_set("masks"),
+        masks=in_set("masks_from_elsewhere", sources),
+        references=in_set("masks", sources),
     output:
         studies="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv",
         slices="<results>/external/{external}/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv",
@@ -90,6 +117,7 @@ use rule evaluate as evaluate_external with:
         plane=lookup(within=settings, dpath="preprocessing/plane"),
         scoring=experiment.scoring,
         reading=in_set("mask_reading"),
+        content=in_set("scored_content"),
         code=code_digest("evaluate"),
     message:
         "Scoring {wildcards.model} on {wildcards.external}, fold {wildcards.fold}, seed {wildcards.seed}"
@@ -97,6 +125,7 @@ use rule evaluate as evaluate_external with:
 
 use rule compare as compare_external with:
     input:
+        **of_sweeps,
         metrics=lambda wildcards: of_runs(
             f"<results>/external/{wildcards.external}/metrics/{{model}}/fold-{{fold}}/seed-{{seed}}/studies.csv",
             experiment.external_runs(wildcards.external),
@@ -119,6 +148,8 @@ use rule compare as compare_external with:
         scoring=experiment.scoring,
         patients=in_set("patients"),
         test_share=0,
+        sweeps=experiment.sweeps,
+        sweep_trainings=[list(run) for run in experiment.sweep_trainings],
         studies=in_set("words"),
         code=code_digest("compare"),
     message:

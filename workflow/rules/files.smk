@@ -1,25 +1,62 @@
 def masks_of(model, fold, seed):
     """The folder of the masks of a run."""
-    row = experiment.rows[model]
-    folder = row.masks(fold, seed)
+    return folder_of(experiment.all_rows[model], experiment.all_rows[model].masks(fold, seed))
+
+
+def folder_of(row, folder):
+    """A folder of masks of a row."""
     # Other files may come and go in a folder from elsewhere: what counts there is `masks_from_elsewhere`.
-    return folder if row.trained else ancient(folder)
+    return folder if row.made_here else ancient(folder)
 
 
-def in_set(name):
+def sources(paths):
+    """Files that were there before, one or several: where the rule's params hold their content, times do not count."""
+    if not isinstance(paths, str):
+        return [sources(path) for path in paths]
+    made = paths.startswith("<results>")
+    return ancient(paths) if not made and is_told_by_content(paths) else paths
+
+
+def in_set(name, change=lambda found: found):
     """A function of wildcards: what an external set says of `name`."""
 
     def ask(wildcards):
         found = getattr(experiment.external[wildcards.external], name)
-        return planned(found)(wildcards) if callable(found) else found
+        return change(planned(found)(wildcards) if callable(found) else found)
 
     return ask
 
 
 def external_masks_of(wildcards):
     """As `masks_of`, of an external set."""
-    folder = in_set("masks_of")(wildcards)
-    return folder if experiment.rows[wildcards.model].trained else ancient(folder)
+    row = experiment.all_rows[wildcards.model]
+    return folder_of(row, row.external_masks(wildcards.external, wildcards.fold, wildcards.seed))
+
+
+def masks_of_external_members(wildcards):
+    """The masks of an external set by an ensemble's members that were there before."""
+    cohort, runs = experiment.external[wildcards.external], experiment.member_external_runs(wildcards.model)
+    return [str(path) for row, _ in runs for path in row.external_mask_files(cohort.name, cohort.names).values()]
+
+
+def members_of(runs, masks=lambda row, run: row.masks(run.fold, run.seed)):
+    """The folders of the masks of an ensemble's members, of all their runs."""
+    return [folder_of(row, masks(row, run)) for row, run in runs]
+
+
+def validation_of_members(wildcards):
+    """The folders of the probabilities of the validation studies by which an operating point is chosen."""
+    row = experiment.made_here[wildcards.model]
+    if wildcards.model in experiment.ensembles:
+        return [row.validation(*run[1:]) for row, run in experiment.member_runs(wildcards.model, wildcards.fold)]
+    return [row.validation(wildcards.fold, wildcards.seed)]
+
+
+def chosen_points(model, folds, seed):
+    """The files of a model's operating points, where they are chosen."""
+    pattern = "<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json"
+    runs = [(model, fold, seed) for fold in folds]
+    return of_runs(pattern, runs) if experiment.made_here[model].point.is_to_choose else []
 
 
 def of_runs(pattern, runs=experiment.runs):
@@ -36,7 +73,7 @@ def set_label(wildcards):
 first_run = (experiment.first_fold, settings["seeds"][0])
 first_scores = "<results>/metrics/{{model}}/fold-{}/seed-{}/slices.csv".format(*first_run)
 shown_studies = experiment.tested(experiment.first_fold)
-shown_stacks = collect("<results>/slices/{study}.npz", study=shown_studies)
+shown_stacks = collect(f"<results>/slices/{experiment.preprocessing.cut}/{{study}}.npz", study=shown_studies)
 # The files of each kind of input that figures read.
 figure_inputs = {
     "classes": "<results>/dataset/classes.csv",
@@ -44,9 +81,24 @@ figure_inputs = {
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     "inventory": "<results>/dataset/studies.csv",
+    "points": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json", experiment.choices),
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
 }
+# What the rows of sweeps left of their validation.
+of_sweeps = {
+    name: of_runs(f"<results>/models/{{model}}/fold-{{fold}}/seed-{{seed}}/{file}", experiment.sweep_trainings)
+    for name, file in (("histories", "history.csv"), ("records", "run.json"))
+}
+
+# The runs and the models of those that are of some.
+figure_runs = {"histories": experiment.trainings, "points": experiment.choices}
+figure_labels = {"histories": experiment.network_labels, "points": experiment.choice_labels}
+
+
+def first_of(kinds, figure, empty):
+    """What belongs to the first kind of input that a figure reads and that has it."""
+    return next((kinds[kind] for kind in FIGURES[figure].reads if kind in kinds), empty)
 
 
 def table(name, category, folder="<results>/tables", **shown):
@@ -64,7 +116,8 @@ def table(name, category, folder="<results>/tables", **shown):
 def comparison_tables(category, *folder, **shown):
     """The tables of a comparison, by their names."""
     names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
-    return {name: table(name, category, *folder, **shown) for name in names}
+    further = ("sweeps", "sweep_rows") if experiment.sweeps else ()
+    return {name: table(name, category, *folder, **shown) for name in (*names, *further)}
 
 
 def figure(name, caption, category, labels, folder="<results>/figures", **shown):
@@ -78,7 +131,15 @@ def targets():
     """What the workflow makes in the end."""
     with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
-        collect(rules.check_model.output, model=experiment.trained),
+        collect(rules.check_model.output, model=experiment.networks),
+        # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
+        [of_runs(file, experiment.trainings) for file in rules.train.output],
+        [masks_of(*run) for run in experiment.runs],
+        [
+            of_runs(file, experiment.method_runs)
+            for file in (rules.run_method.output.run, rules.run_method.output.validation)
+        ],
+        [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
@@ -86,7 +147,8 @@ def targets():
         rules.compare.output,
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
-        rules.compare_cost.output if experiment.trained else [],
+        rules.compare_cost.output if experiment.costs else [],
+        rules.list_operating_points.output if experiment.choices else [],
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],

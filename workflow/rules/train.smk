@@ -18,7 +18,7 @@ rule pretrained_weights:
 # due (`update_needrun` in snakemake.dag). The priority lets the trials come first; each training begins with one too.
 rule try_models:
     input:
-        ct=experiment.annotated_scans,
+        ct=sources(experiment.annotated_scans),
     output:
         "<results>/checks/models.json",
     log:
@@ -32,11 +32,10 @@ rule try_models:
         runtime=30,
     params:
         models=experiment.trials(),
-        plane=lookup(within=settings, dpath="preprocessing/plane"),
-        spacing=lookup(within=settings, dpath="preprocessing/spacing"),
-        size=lookup(within=settings, dpath="preprocessing/size"),
+        seen=experiment.seen(),
         reading=experiment.reading(),
-        code=code_digest("try_models"),
+        content=lambda wildcards: experiment.contents(experiment.annotated_scans),
+        code=experiment.trial_code(),
     message:
         "Trying the networks on slices of the sizes that they will get"
     script:
@@ -64,8 +63,8 @@ rule check_model:
 
 rule train:
     input:
-        train="<results>/slices/fold-{fold}/train.csv",
-        validation="<results>/slices/fold-{fold}/validation.csv",
+        train=slices_of("train"),
+        validation=slices_of("validation"),
         encoder_weights=planned(experiment.encoder_weights),
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
@@ -73,6 +72,8 @@ rule train:
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
     log:
         "<logs>/train/{model}/fold-{fold}/seed-{seed}.log",
+    wildcard_constraints:
+        model=one_of(experiment.networks),
     conda:
         "../../envs/torch.yaml"
     threads: 4
@@ -83,7 +84,7 @@ rule train:
     params:
         model=planned(experiment.network),
         training=planned(experiment.recipe),
-        preprocessing=lookup(within=settings, dpath="preprocessing"),
+        preprocessing=planned(experiment.model_preprocessing),
         intensity=lookup(within=settings, dpath="dataset/intensity"),
         code=planned(experiment.training_code),
     message:

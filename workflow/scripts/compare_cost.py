@@ -1,4 +1,4 @@
-"""Compute what each trained model costs."""
+"""Compute what each model that is trained here costs."""
 
 from lesionbench.logs import job_log
 
@@ -9,8 +9,9 @@ with job_log(snakemake.log[0]):
     table = cost_table(
         snakemake.input.records,
         snakemake.input.predictions,
-        snakemake.input.stacks,
+        snakemake.input.checks,
         snakemake.params.runs,
+        snakemake.params.rows,
         snakemake.params.labels,
     )
     write_table(table, snakemake.output)

@@ -1,4 +1,4 @@
-"""Predict the test studies of one run, each as a mask on its CT's grid, and write down how long each takes."""
+"""Predict the studies of one subset with one run, on their CTs' grids, and write down how long each takes."""
 
 from lesionbench.logs import job_log
 
@@ -12,16 +12,23 @@ with job_log(snakemake.log[0]):
     from lesionbench.data.manifest import read_manifest
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
-    from lesionbench.segmentation.inference import SECONDS, load_run, write_prediction
+    from lesionbench.segmentation.inference import SECONDS, load_run, predict
+    from lesionbench.segmentation.operating_point import find_point, write_lesion
+    from lesionbench.segmentation.probabilities import probability_path, write_probability
 
     folder = Path(snakemake.output[0])
     params = snakemake.params
-    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring)
+    point = find_point(params.point, snakemake.input.point)
+    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring, code=None)
     rows = []
-    for path in read_manifest(snakemake.input.test).values():
+    for path in read_manifest(snakemake.input.slices).values():
         started = perf_counter()
         stack = load_stack(path)
-        volume = write_prediction(predictor, stack, params.threshold, folder / f"{stack.study}.nii.gz")
+        probability = predict(predictor, stack)
+        if point:
+            volume = write_lesion(probability, point, folder / f"{stack.study}.nii.gz")
+            logger.info("%s: lesion of %.1f ml", stack.study, volume)
         rows.append((stack.study, round(perf_counter() - started, 4)))
-        logger.info("%s: lesion of %.1f ml", stack.study, volume)
+        if params.probabilities:
+            write_probability(probability, probability_path(folder, stack.study))
     write_frame(pd.DataFrame(rows, columns=["study", "seconds"]), folder / SECONDS)

@@ -30,7 +30,7 @@ def test_a_set_is_its_studies_with_a_mask_and_all_its_keys_have_their_defaults(r
     own = plan_experiment(config()).settings["dataset"]
     assert cohort.mask_reading == {key: own[key] for key in ("lesion_labels", "geometry")}
     assert cohort.words == "2 studies of the external set out" and list(cohort.rows) == ["b", "a"]
-    assert cohort.masks_of("a", "1", "0") == "<results>/external/out/predictions/a/fold-1/seed-0"
+    assert cohort.rows["a"].external_masks("out", 1, 0) == "<results>/external/out/predictions/a/fold-1/seed-0"
 
 
 def test_each_network_of_a_cross_validation_is_tested_and_stands_for_a_training(root):
@@ -50,7 +50,9 @@ def test_masks_from_elsewhere_are_compared_on_the_sets_that_they_cover(root, tmp
     assert list(plan_experiment(config(**plan)).external["out"].rows) == ["a"]
     models["tool"]["external_predictions"] = {"out": with_masks(tmp_path / "tool" / "out", ["x1", "x2"])}
     cohort = plan_experiment(config(**plan)).external["out"]
-    assert list(cohort.rows) == ["a", "tool"] and cohort.masks_of("tool", "0", "0") == str(tmp_path / "tool" / "out")
+    assert list(cohort.rows) == ["a", "tool"] and cohort.rows["tool"].external_masks("out", 0, 0) == str(
+        tmp_path / "tool" / "out"
+    )
     Path(tmp_path, "tool/out/x2.nii.gz").unlink()
     with pytest.raises(UserError, match=r"external_predictions\.out: 1 of 2 studies have no mask there \(x2\)"):
         plan_experiment(config(**plan))

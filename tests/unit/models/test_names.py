@@ -74,7 +74,14 @@ def test_known_names_pass(entry):
     ("entry", "said"),
     [
         ({"architecture": "unet"}, ["architecture: unet is unknown. Did you mean Unet", "\n  architecture: Unet"]),
-        ({"architecture": "my_models.py:MyNet"}, ["architecture: my_models.py:MyNet is unknown", "classic-unet, Unet"]),
+        (
+            {"architecture": "my-net"},
+            ["architecture: my-net is unknown", "classic-unet, Unet", "path/to/file.py:Class or package.module:Class"],
+        ),
+        (
+            {"architecture": "monai.networks.nets.BasicUNet"},
+            ["a colon before its name. Write:\n  architecture: monai.networks.nets:BasicUNet"],
+        ),
         (
             {"architecture": "resnet34", "encoder": None},
             ["resnet34 is an encoder", "\n  architecture: Unet\n  encoder: resnet34"],

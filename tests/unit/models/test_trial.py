@@ -19,7 +19,7 @@ from lesionbench.models import trial
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import CLASSIC_UNET
 from lesionbench.models.networks import ARCHITECTURES, Network
-from lesionbench.models.trial import Trial, slice_sizes, try_network, write_trials
+from lesionbench.models.trial import Trial, read_grids, slice_sizes, try_network, write_trials
 from oriented import make_affine
 
 # MosMedData's slices: axial ones, and the smallest coronal ones.
@@ -154,17 +154,19 @@ def test_sizes_are_those_of_the_plane_from_headers_each_once(tmp_path):
         shape[axes] = (20, 30, 10)
         write_volume(tmp_path / f"{name}.nii.gz", np.zeros(shape, np.int16), make_affine(orientation))
     scans = sorted(tmp_path.glob("*.nii.gz"))
-    assert slice_sizes(scans, Preprocessing("axial"), AS_IS) == [(30, 20)]
-    assert slice_sizes(scans, Preprocessing("coronal"), AS_IS) == [(10, 20)]
-    assert slice_sizes(scans, Preprocessing("sagittal"), AS_IS) == [(10, 30)]
+    grids = read_grids(scans, AS_IS)
+    assert slice_sizes(grids, Preprocessing("axial")) == [(30, 20)]
+    assert slice_sizes(grids, Preprocessing("coronal")) == [(10, 20)]
+    assert slice_sizes(grids, Preprocessing("sagittal")) == [(10, 30)]
     row, column = slice_spacing(read_header(scans[0]).affine, "axial")[1:]
-    assert slice_sizes(scans, Preprocessing("axial", spacing=[row / 2, column * 2]), AS_IS) == [(60, 10)]
-    assert slice_sizes(scans, Preprocessing("axial", spacing=[row / 2, column * 2], size=[40, 40]), AS_IS) == [(40, 40)]
+    assert slice_sizes(grids, Preprocessing("axial", spacing=[row / 2, column * 2])) == [(60, 10)]
+    assert slice_sizes(grids, Preprocessing("axial", spacing=[row / 2, column * 2], size=[40, 40])) == [(40, 40)]
 
 
 def test_one_models_error_leaves_the_others_outcomes(tmp_path):
     broken = Trial(ModelEntry("DPT", "resnet18"), 8, "auto")
-    write_trials({"broken": broken, "small": Trial(SMALL, 8, "auto")}, [(33, 40), (20, 60)], tmp_path / "models.json")
+    trials, sizes = {"broken": broken, "small": Trial(SMALL, 8, "auto")}, [(33, 40), (20, 60)]
+    write_trials(trials, dict.fromkeys(trials, sizes), tmp_path / "models.json")
     outcomes = json.loads((tmp_path / "models.json").read_text())
     assert outcomes["broken"]["error"].startswith("models.broken: DPT with encoder resnet18 cannot be built")
     assert outcomes["small"]["slices"] == [

@@ -1,13 +1,18 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from lesionbench.models.networks import build_network
 from lesionbench.report.cost import cost_table, gmacs
-from tabled import MOBILE, SMALL, cost_on_a_cpu, write_runs
-from tiny import write_stack
+from tabled import MOBILE, SMALL, cost_on_a_cpu, write_check, write_runs
+
+LABELS = {"small": "Small", "mobile": "Mobile", "both": "Both"}
+ITSELF = {"small": ["small"], "mobile": ["mobile"]}
 
 
 def counted_by_layer(network, height, width):
@@ -37,9 +42,10 @@ def test_gmacs_are_those_of_all_convolutions(model):
 
 def test_the_largest_slice_is_padded_as_the_model_needs_it(tmp_path):
     records, predictions = write_runs(tmp_path, [(SMALL, 1, 1, [1]), (MOBILE, 1, 1, [1])], {"type": "cpu"})
-    stacks = [write_stack(tmp_path, 1, (40, 32, 5)), write_stack(tmp_path, 2, (20, 65, 4))]
-    runs, labels = [["small", 0, 0], ["mobile", 0, 0]], {"small": "Small", "mobile": "Mobile"}
-    sizes = cost_table(records, predictions, stacks, runs, labels).data[["slice_height", "slice_width"]]
+    checks = [write_check(tmp_path, model, [(65, 4), (32, 40)]) for model in ("small", "mobile")]
+    runs = [["small", 0, 0], ["mobile", 0, 0]]
+    data = cost_table(records, predictions, checks, runs, ITSELF, LABELS).data
+    sizes = data[["slice_height", "slice_width"]]
     assert sizes.to_numpy().tolist() == [[80, 48], [96, 64]]
 
 
@@ -47,10 +53,9 @@ def test_time_and_memory_are_means_over_runs_and_a_slow_first_study_does_not_cou
     device = {"type": "cuda", "name": "A GPU", "peak_memory_bytes": 2e9}
     runs = [(SMALL, 10, 4, [9, 1, 1]), (SMALL, 20, 5, [2, 2, 2]), (MOBILE, 5, 1, [0.5])]
     records, predictions = write_runs(tmp_path, runs, device)
-    stacks = [write_stack(tmp_path, 1, (32, 32, 4))]
-    labels = {"small": "Small", "mobile": "Mobile"}
+    checks = [write_check(tmp_path, model, [(32, 32)]) for model in ("small", "mobile")]
     names = [["small", 0, 0], ["small", 0, 1], ["mobile", 0, 0]]
-    table = cost_table(records, predictions, stacks, names, labels)
+    table = cost_table(records, predictions, checks, names, ITSELF, LABELS)
     small = table.data.set_index("model").loc["small"]
     assert [small["training_seconds"], small["epochs"], small["seconds_per_study"]] == [15, 4.5, 1.5]
     assert small["gmacs"] == gmacs(build_network(SMALL), 32, 32)
@@ -63,3 +68,49 @@ def test_without_a_gpu_there_is_no_column_of_its_memory(tmp_path):
     table = cost_on_a_cpu(tmp_path)
     assert "GPU memory (GB)" not in table.shown and table.shown["Host memory (GB)"].tolist() == ["3.0"]
     assert "CPU" in table.notes[1]
+
+
+def test_an_ensemble_costs_what_all_its_members_cost_with_all_their_seeds(tmp_path):
+    measured = [*[(SMALL, 10, 4, [1])] * 3, *[(MOBILE, 5, 1, [0.5])] * 3]
+    records, predictions = write_runs(tmp_path, measured, {"type": "cpu"})
+    checks = [write_check(tmp_path, "small", [(32, 32)]), write_check(tmp_path, "mobile", [(64, 32)])]
+    rows = {"both": ["small", "mobile"], "small": ["small"]}
+    runs = [[model, 0, seed] for model in ("small", "mobile") for seed in range(3)]
+    table = cost_table(records, predictions, checks, runs, rows, LABELS)
+    both, small = table.data.to_dict("records")
+    assert both["training_seconds"] == 3 * 15 and both["seconds_per_study"] == 3 * 1.5
+    assert both["parameters"] == 3 * sum(build_network(model).parameters for model in (SMALL, MOBILE))
+    assert both["host_memory_bytes"] == 3e9 and small["training_seconds"] == 10
+    assert table.shown["Slice"].tolist() == ["–", "32 × 32"] and table.shown["Epochs"].tolist() == ["–", "4.0"]
+    assert "Of an ensemble" in table.notes[2]
+
+
+def test_of_an_external_method_time_and_memory_are_known_and_what_it_leaves_to_say(tmp_path):
+    records, predictions = write_runs(
+        tmp_path, [(SMALL, 10, 4, [1]), (SMALL, 0, 0, [2]), (SMALL, 0, 0, [])], {"type": "cpu"}
+    )
+    left = {"training_seconds": 30, "epochs": 5, "peak_device_memory_bytes": 4e9}
+    record = {
+        "method": "nnunet",
+        "seconds": 50,
+        "device": {"type": "cpu"},
+        "peak_host_memory_bytes": 2e9,
+        "program": left,
+    }
+    Path(records[1]).write_text(json.dumps(record))
+    Path(records[2]).write_text(json.dumps(record | {"program": {}}))
+    runs = [["small", 0, 0], ["nnunet", 0, 0], ["other", 0, 0]]
+    rows = {"small": ["small"], "nnunet": ["nnunet"], "other": ["other"], "both": ["small", "nnunet"]}
+    labels = {name: name.title() for name in rows}
+    table = cost_table(records, predictions, [write_check(tmp_path, "small", [(32, 32)])], runs, rows, labels)
+    known = table.data.set_index("model")
+    assert known["training_seconds"].tolist() == [10, 30, 50, 40]
+    assert known.loc["nnunet", ["epochs", "device_memory_bytes", "seconds_per_study"]].tolist() == [5, 4e9, 2]
+    assert known["parameters"].isna().tolist() == known["gmacs"].isna().tolist() == [False, True, True, True]
+    assert (
+        table.shown.set_index("Model")
+        .loc["Other", ["Slice", "GMACs", "Epochs", "Prediction (s a study)"]]
+        .eq("–")
+        .all()
+    )
+    assert any("Of an external method" in note for note in table.notes)

@@ -12,7 +12,9 @@ from lesionbench.data.reading import Reading
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network
-from lesionbench.segmentation.inference import Predictor, load_run, predict_stack, segment, write_prediction
+from lesionbench.segmentation.inference import Predictor, load_run, predict, predict_stack, segment
+from lesionbench.segmentation.operating_point import write_lesion
+from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
 from lesionbench.training.record import Record
@@ -77,6 +79,11 @@ def test_from_resampled_or_cropped_slices_a_mask_comes_back_to_the_scan(tmp_path
     assert np.argwhere(found).mean(axis=0) == pytest.approx(np.argwhere(lesion).mean(axis=0), abs=0.5)
 
 
+def mask_of(predictor, stack, threshold):
+    """The mask (slices, height, width) where the predicted probability reaches a threshold."""
+    return (predict_stack(predictor, stack) >= threshold).astype(np.uint8)
+
+
 def test_a_training_on_resampled_slices_predicts_on_the_studys_own_grid(run, tmp_path):
     _, path = run
     study, stack = by_study([path]), load_stack(path)
@@ -86,7 +93,7 @@ def test_a_training_on_resampled_slices_predicts_on_the_studys_own_grid(run, tmp
     )
     predictor = load_run(tmp_path, "cpu")
     assert predictor.record.preprocessing == preprocessing
-    predicted = predict_stack(predictor, stack, 0.5)
+    predicted = mask_of(predictor, stack, 0.5)
     assert predicted.shape == stack.image.shape and dice_of(predicted, stack) > 0.5
 
 
@@ -112,7 +119,7 @@ def test_probability_at_the_threshold_is_lesion(tmp_path):
     stack = load_stack(write_stack(tmp_path, 1))
     stack.image[:] = 0
     bright = Predictor(BRIGHT, RECORD, CPU)
-    assert predict_stack(bright, stack, 0.5).all() and not predict_stack(bright, stack, 0.51).any()
+    assert mask_of(bright, stack, 0.5).all() and not mask_of(bright, stack, 0.51).any()
 
 
 class Corner(torch.nn.Module):
@@ -127,11 +134,11 @@ class Corner(torch.nn.Module):
 def test_mirrored_prediction_is_the_mean_over_mirror_images(tmp_path):
     stack = load_stack(write_stack(tmp_path, 1))
     corner = Predictor(Network(Corner(), stride=16), RECORD, CPU)
-    assert predict_stack(corner, stack, 0.2).sum(axis=(1, 2)).tolist() == [1] * 9
+    assert mask_of(corner, stack, 0.2).sum(axis=(1, 2)).tolist() == [1] * 9
     mirroring = replace(corner, mirroring=True)
-    mirrored = predict_stack(mirroring, stack, 0.25)
+    mirrored = mask_of(mirroring, stack, 0.25)
     assert mirrored.sum(axis=(1, 2)).tolist() == [4] * 9 and mirrored[:, [0, 0, -1, -1], [0, -1, 0, -1]].all()
-    assert not predict_stack(mirroring, stack, 0.26).any()
+    assert not mask_of(mirroring, stack, 0.26).any()
 
 
 class Lighter(torch.nn.Module):
@@ -146,7 +153,7 @@ def test_neighbours_reach_the_network_across_parts_and_repeat_at_the_ends(tmp_pa
     stack.image[:] = np.arange(9)[:, None, None] ** 2
     stack.image[6] = 0
     record = replace(RECORD, preprocessing=replace(PREPROCESSING, neighbours=1))
-    mask = predict_stack(Predictor(Network(Lighter(), stride=16, channels=3), record, CPU), stack, 0.5)
+    mask = mask_of(Predictor(Network(Lighter(), stride=16, channels=3), record, CPU), stack, 0.5)
     values = [0, 1, 4, 9, 16, 25, 0, 49, 64]
     around = [0, *values, 64]
     assert mask[:, 3, 3].tolist() == [int(around[slice + 2] > around[slice] + 0.5) for slice in range(9)]
@@ -161,7 +168,7 @@ def test_a_run_with_an_average_or_with_neighbours_predicts_what_its_validation_s
     train(MODEL, replace(RECIPE, **changes), FoldData(study, study, preprocessing), tmp_path, threads=1)
     predictor, stack = load_run(tmp_path, "cpu"), load_stack(path)
     assert predictor.record.preprocessing.channels == 1 + 2 * neighbours
-    assert dice_of(predict_stack(predictor, stack, 0.5), stack) == pytest.approx(
+    assert dice_of(mask_of(predictor, stack, 0.5), stack) == pytest.approx(
         best_validation_dice(tmp_path, predictor), abs=1e-3
     )
 
@@ -180,11 +187,11 @@ def test_a_run_predicts_what_its_validation_saw(run, tmp_path):
     folder, path = run
     stack = load_stack(path)
     predictor = load_run(folder, "cpu")
-    predicted = predict_stack(predictor, stack, 0.5)
+    predicted = mask_of(predictor, stack, 0.5)
     assert predicted.shape == stack.image.shape and predicted.dtype == np.uint8
     assert dice_of(predicted, stack) == pytest.approx(best_validation_dice(folder, predictor), abs=1e-3)
 
-    volume = write_prediction(predictor, stack, 0.5, tmp_path / "mask.nii.gz")
+    volume = write_lesion(predict(predictor, stack), OperatingPoint(), tmp_path / "mask.nii.gz")
     assert volume == pytest.approx(predicted.sum() * 16 / 1000)
 
 
@@ -231,7 +238,7 @@ def test_memory_to_predict_a_study_grows_no_faster_than_its_slices(changes, byte
     def growth(slices):
         image = np.full((slices, 256, 256), 100, np.int16)
         stack = SliceStack("study_0001", "axial", image, None, AFFINE, np.array([2, 1, 1.0]))
-        return peak_growth(lambda: predict_stack(bright, stack, 0.5))
+        return peak_growth(lambda: predict_stack(bright, stack))
 
     growth(10)  # what the first prediction sets up
     for slices in (200, 400):

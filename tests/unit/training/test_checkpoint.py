@@ -53,6 +53,13 @@ def _truncated(path):
     path.write_bytes(path.read_bytes()[:-700])
 
 
+def _with_a_flipped_bit(path):
+    save_state(path, weights={"a": torch.zeros(1000)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def _zip_of_something_else(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.txt", "a")
@@ -60,6 +67,7 @@ def _zip_of_something_else(path):
 
 BROKEN = {
     "truncated": _truncated,
+    "a bit flipped": _with_a_flipped_bit,
     "empty": lambda path: path.touch(),
     "text": lambda path: path.write_text("hello"),
     "another zip": _zip_of_something_else,

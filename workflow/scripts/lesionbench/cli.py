@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lesionbench.data.findings import Finding
     from lesionbench.data.inventory import Inventory
     from lesionbench.data.studies import DataSet, Study
+    from lesionbench.segmentation.point import OperatingPoint
 
 _ABOUT = (
     "Prepare data for the Lesionbench workflow, and use the models that it has trained, on chest CT. For research "
@@ -66,9 +67,23 @@ def _segment(options: argparse.Namespace) -> None:
         raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
     from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
 
-    predictor = load_run(options.run, options.device, options.mirror)
-    volume = segment(predictor, options.scan, options.mask, options.threshold, _reading(options))
+    predictor = load_run(options.run, options.device, options.mirror, options.code)
+    volume = segment(predictor, options.scan, options.mask, _point(options), _reading(options))
     print(f"{options.mask}: lesion of {volume:.1f} ml")
+
+
+def _point(options: argparse.Namespace) -> "OperatingPoint":
+    """Return the operating point that the run has chosen, or else the usual one, with what the options say instead."""
+    from lesionbench.segmentation.operating_point import FILE, read_point
+    from lesionbench.segmentation.point import OperatingPoint
+
+    chosen = options.run / FILE
+    point = read_point(chosen) if chosen.is_file() else OperatingPoint()
+    given = {"threshold": options.threshold, "min_component_mm3": options.min_component}
+    point = replace(point, **{key: value for key, value in given.items() if value is not None})
+    if chosen.is_file():
+        print(f"Threshold {point.threshold:.3g}, components of {point.min_component_mm3:g} mm³ or more ({chosen})")
+    return point
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -176,7 +191,7 @@ def _check_external(name: str, settings: dict[str, Any], trained_on: _Checked, t
 
     section = settings["external"][name]
     try:
-        cohort = find_cohorts({"external": {name: section}}, {}, trained_on.studies)[name]
+        cohort = find_cohorts({"external": {name: section}}, {}, {}, trained_on.studies)[name]
     except UserError as error:
         text = str(error).removeprefix(f"external.{name}: ")
         return _Checked(name, Path(section["root"]), [], [of_message(ERROR, "layout", text)])
@@ -250,6 +265,16 @@ def _threshold(text: str) -> float:
     return value
 
 
+def _volume(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no volume of 0 mm³ or more")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("lesionbench", description=_ABOUT, epilog=_EXAMPLES, formatter_class=raw)
@@ -291,11 +316,26 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="folder of a training, such as results/models/unet/fold-0/seed-0",
     )
-    segment.add_argument("--threshold", type=_threshold, default=0.5, help="least probability of lesion (default: 0.5)")
+    segment.add_argument(
+        "--threshold", type=_threshold, help="least probability of lesion (default: what the run has chosen, or 0.5)"
+    )
+    segment.add_argument(
+        "--min-component",
+        type=_volume,
+        metavar="MM3",
+        help="remove components below this volume in mm³ (default: what the run has chosen, or 0)",
+    )
     segment.add_argument(
         "--mirror",
         action="store_true",
         help="predict the slices and their mirror images, and take the mean (`evaluation.mirroring`)",
+    )
+    segment.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the file, or the package, of a network of your own: code that you trust, which is executed",
     )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")

@@ -38,6 +38,11 @@ def read_header(path: str | Path, geometry: str | None = None) -> Grid:
     return _open(path, geometry)[1]
 
 
+def read_forms(path: str | Path, geometry: str | None = None) -> Forms | None:
+    """Return what the header of a NIfTI file says of its place, as `Volume.forms`. Raises as `read_header` does."""
+    return _open(path, geometry)[2]
+
+
 def read_voxels(path: str | Path, geometry: str | None = None) -> Volume:
     """Return the voxels of a NIfTI file (i, j, k), scaled by `scl_slope` and `scl_inter`, finite, and their place.
 
@@ -70,16 +75,20 @@ def write_mask(path: str | Path, data: np.ndarray, affine: np.ndarray, forms: Fo
     write_volume(path, np.asarray(data, dtype=np.uint8), affine, forms)
 
 
-def write_volume(path: str | Path, data: np.ndarray, affine: np.ndarray, forms: Forms | None = None) -> None:
+def write_volume(
+    path: str | Path, data: np.ndarray, affine: np.ndarray, forms: Forms | None = None, slope: float = 1
+) -> None:
     """Write an array (i, j, k) in its type as NIfTI with its affine in both sform and qform (scanner, mm).
 
-    Where there are `forms`, those of the scan that the array was made from, they are written instead.
+    Where there are `forms`, those of the scan that the array was made from, they are written instead. Who reads the
+    file gets the array times `slope`.
     """
     forms = forms or Forms(affine, affine, (1, 1))
     image = nib.Nifti1Image(data, affine)
     image.set_sform(forms.sform, code=forms.codes[0])
     image.set_qform(forms.qform, code=forms.codes[1])
     image.header.set_xyzt_units("mm")
+    image.header.set_slope_inter(slope, 0)
     with atomic(path) as temporary:
         # By `nib.save`, a name that ends with ".Nii" would be written to ".nii".
         image.to_file_map({"image": FileHolder(str(temporary))})

@@ -39,6 +39,11 @@ class Preprocessing:
                 object.__setattr__(self, name, tuple(value))
 
     @property
+    def cut(self) -> str:
+        """The name of a cut into slices: all that decides the files of slices, as `coronal_-1000_1000`."""
+        return "_".join(map(str, (self.plane, *self.hu_window)))
+
+    @property
     def channels(self) -> int:
         """How many slices a network sees at a time."""
         return 1 + 2 * self.neighbours

@@ -21,7 +21,7 @@ from lesionbench.data.proposals import nearest
 from lesionbench.data.reading import is_nifti
 from lesionbench.data.study_table import Line, read_study_table
 from lesionbench.errors import UserError
-from lesionbench.files import folder_state, refuse_links_to_nothing
+from lesionbench.files import refuse_links_to_nothing
 from lesionbench.words import first_few
 
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
@@ -252,12 +252,6 @@ def _check_names(dataset: DataSet, studies: Sequence[Study]) -> None:
             )
         if study.ct and (other := by_ct.setdefault(study.ct, study)) is not study:
             raise UserError(f"{label}: {other.name} and {study.name} have the same CT, {study.ct}. Correct one.")
-
-
-def dicom_state(studies: Iterable[Study]) -> dict[str, str]:
-    """Return what changes with any file of the studies whose CT is a folder of DICOM slices, by their names."""
-    states = {study.name: folder_state(study.ct) for study in studies if study.ct}
-    return {study: state for study, state in states.items() if state}
 
 
 def with_files(known: Iterable[Sequence[Any]], cts: Iterable[str], masks: Iterable[str]) -> list[Study]:

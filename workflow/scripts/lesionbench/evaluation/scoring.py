@@ -7,11 +7,13 @@ from dataclasses import dataclass
 class Scoring:
     """The section `evaluation` of the configuration; the schema says what each key means.
 
-    threshold: a probability; mirroring: predict mirror images too; surface_tolerance_mm: in mm; min_lesion_mm3: in mm³;
-    resamples: a count.
+    threshold: a probability; min_component_mm3: in mm³, both possibly `validation`; mirroring: predict mirror images
+    too; probabilities: keep them; surface_tolerance_mm: in mm; min_lesion_mm3: in mm³; resamples: a count.
     """
 
-    threshold: float = 0.5
+    threshold: float | str = 0.5
+    min_component_mm3: float | str = 0
+    probabilities: bool = False
     mirroring: bool = False
     surface_tolerance_mm: float = 3
     min_lesion_mm3: float = 14

@@ -6,7 +6,6 @@ Imported while Snakemake parses the workflow, so it needs nothing beyond what `c
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from lesionbench.data.studies import DataSet, Study, find_registry, find_studies
@@ -65,40 +64,35 @@ class Cohort(Collection):
         found = find_registry(self.dataset.root) if self.dataset.is_mosmed else None
         return str(found) if found else []
 
-    def masks_of(self, model: str, fold: str, seed: str) -> str:
-        """Return the folder of the masks of a run, in Snakemake's path variables."""
-        row = self.rows[model]
-        if isinstance(row, Elsewhere):
-            return str(Path(row.external_folders[self.name]))
-        return f"<results>/external/{self.name}/predictions/{model}/fold-{fold}/seed-{seed}"
-
-    def mask_files(self, model: str) -> dict[str, Path]:
-        """Return the masks of its studies that were there before the workflow ran, by study; they need not exist."""
-        return self.rows[model].external_mask_files(self.name, self.names)
-
     def masks_from_elsewhere(self, model: str) -> list[str]:
-        """Return `mask_files` as paths alone."""
-        return [str(path) for path in self.mask_files(model).values()]
+        """Return the masks of its studies that were there before the workflow ran."""
+        return [str(path) for path in self.rows[model].external_mask_files(self.name, self.names).values()]
+
+    def scored_content(self, model: str) -> list[str]:
+        """Return what changes with the content of the masks that a model is scored with."""
+        return self.contents([*self.masks, *self.masks_from_elsewhere(model)])
 
 
-def find_cohorts(settings: Mapping[str, Any], rows: Mapping[str, Row], known: Sequence[Study]) -> dict[str, Cohort]:
+def find_cohorts(
+    settings: Mapping[str, Any], rows: Mapping[str, Row], all_rows: Mapping[str, Row], known: Sequence[Study]
+) -> dict[str, Cohort]:
     """Return the external sets of a resolved configuration by name.
 
-    known: the studies of the data set that is trained on.
+    rows, all_rows: as `Experiment` has them; known: the studies of the data set that is trained on.
 
     Raises UserError, naming the key, where a set cannot be found (`studies.find_studies`), has no masks or lacks a CT,
     where a label stands for two sets, a folder of masks is of no set or lacks one, or a study is already known.
     """
     sets = settings["external"]
     check_labels({name: section.get("label", name) for name, section in sets.items()}, "external")
-    _check_folders(rows, sets)
+    _check_folders(all_rows, sets)
     cohorts = {}
     for name, section in sets.items():
         dataset = DataSet.of(section, f"external.{name}")
         studies = {study.name: study for study in find_studies(dataset) if study.mask}
         tested = {model: row for model, row in rows.items() if row.is_tested_on(name)}
         cohort = Cohort(dataset, studies, section, name, section.get("label", name), tested)
-        _check_studies(cohort)
+        _check_studies(cohort, all_rows)
         _check_unknown(cohort, known, section["same_names"])
         cohorts[name] = cohort
     return cohorts
@@ -114,7 +108,7 @@ def _check_folders(rows: Mapping[str, Row], sets: Iterable[str]) -> None:
             )
 
 
-def _check_studies(cohort: Cohort) -> None:
+def _check_studies(cohort: Cohort, rows: Mapping[str, Row]) -> None:
     """Refuse a set that cannot be tested on: no masks, no CT for a model, masks from elsewhere that are missing."""
     if not cohort.studies:
         raise UserError(
@@ -122,13 +116,13 @@ def _check_studies(cohort: Cohort) -> None:
             "compare with. Correct `mask`, or take the set out."
         )
     without_ct = [study.name for study in cohort.studies.values() if not study.ct]
-    if without_ct and any(row.trained for row in cohort.rows.values()):
+    if without_ct and any(row.needs_ct for row in cohort.rows.values()):
         raise UserError(
             f"{cohort.key}: {len(without_ct)} of {len(cohort.studies)} masks have no CT below {cohort.root} "
             f"({first_few(without_ct)}). Add them, or remove these masks."
         )
-    for model in cohort.rows:
-        files = cohort.mask_files(model)
+    for model, row in rows.items():
+        files = row.external_mask_files(cohort.name, cohort.names) if row.is_tested_on(cohort.name) else {}
         refuse_links_to_nothing(files.values(), f"models.{model}.external_predictions.{cohort.name}")
         if missing := [study for study, path in files.items() if not path.is_file()]:
             raise UserError(

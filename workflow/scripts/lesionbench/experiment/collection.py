@@ -3,13 +3,14 @@
 Imported while Snakemake parses, so it needs nothing beyond the standard library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from lesionbench.data.content import content
 from lesionbench.data.reading import Reading
-from lesionbench.data.studies import DataSet, Study, dicom_state
+from lesionbench.data.studies import DataSet, Study
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class Collection:
         series = self.studies[study].series
         return {**self.reading(), "series": series} if series else self.reading()
 
-    def dicom_state(self, study: str | None = None) -> dict[str, str]:
-        """Return what changes with any DICOM slice of a study, or of all: Snakemake sees the time of a folder alone."""
-        return dicom_state(self.studies.values() if study is None else [self.studies[study]])
+    @property
+    def is_made_here(self) -> bool:
+        """Whether a rule makes its files: then their times say what is new."""
+        return bool(self.section.get("phantom"))
+
+    def content(self, study: str | None = None) -> list[str]:
+        """Return what changes with the content of a study's CT and mask, or of all studies'."""
+        studies = self.studies.values() if study is None else [self.studies[study]]
+        return self.contents(str(path) for each in studies for path in (each.ct, each.mask) if path)
+
+    def contents(self, files: Iterable[str]) -> list[str]:
+        """Return what changes with the content of some of its files, or of its masks from elsewhere."""
+        return [] if self.is_made_here else [content(path) for path in files]

@@ -20,9 +20,12 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.experiment.sweeps import expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
+from lesionbench.models.own import own_network
+from lesionbench.models.programs import Program
 
 # Of floats, jsonschema takes nan and infinity for numbers.
 _FINITE = Draft202012Validator.TYPE_CHECKER.redefine(
@@ -65,20 +68,26 @@ def _are_sections(one: Mapping[str, Any], other: Mapping[str, Any], key: str) ->
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked copy of `config` in which every key has its value, in a fixed order.
 
-    Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
-    key, so that moving a line in a YAML file changes no job's parameters.
+    Each model that is to be trained gets its whole recipe: `training` with its own overrides, and each row of a sweep
+    is a model. Mappings are sorted by key, so that moving a line in a YAML file changes no job's parameters.
 
     Raises
     ------
     UserError
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
+    expanded, rows = expand_sweeps(config, read_schema())
+    try:
+        return _resolve(expanded)
+    except UserError as error:
+        raise UserError(name_keys(str(error), rows)) from None
+
+
+def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `resolve_config` of a configuration without sweeps."""
     schema = read_schema()
     config = read_as(config, schema, schema)
-    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
-    if errors:
-        found = [message for error in errors for message in _messages(_innermost(error))]
-        raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
+    _check(config, schema)
     resolved = _with_defaults(config, schema)
     resolved["external"] = {
         name: _with_defaults(external, schema["$defs"]["external_set"])
@@ -87,12 +96,42 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     _check_models(resolved)
     for name, model in resolved["models"].items():
         if "architecture" in model:
-            model["training"] = {**resolved["training"], **model.get("training", {})}
+            for section in ("training", "preprocessing"):
+                model[section] = {**resolved[section], **model.get(section, {})}
             _check_warmup(name, model["training"])
+            _check_window(f"models.{name}.", model["preprocessing"])
+        if "method" in model or "command" in model:
+            model["options"] = _resolve_options(name, model)
+        elif "predictions" not in model:
             own = schema["$defs"]["model"]["properties"]["evaluation"]["properties"]
             common = {key: resolved["evaluation"][key] for key in own}
             model["evaluation"] = {**common, **model.get("evaluation", {})}
     return dict(_sorted(resolved))
+
+
+def _check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    if errors:
+        found = [message for error in errors for message in _messages(_innermost(error))]
+        raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
+
+
+def _resolve_options(name: str, model: Mapping[str, Any]) -> Any:
+    """Return the options of an external method, checked and completed by its own description of them."""
+    given: Any = {"models": {name: {"options": model.get("options", {})}}}
+    try:
+        rules = Program.of(model).options
+    except (UserError, ValueError) as error:
+        key = "method" if "method" in model else "command"
+        raise UserError(f"models.{name}.{key}: {error}") from None
+    if rules is None:
+        return given["models"][name]["options"]
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": dict(rules)}
+    for part in ("options", name, "models"):
+        schema = {"type": "object", "properties": {part: schema}}
+    given = read_as(given, schema, schema)
+    _check(given, schema)
+    return _with_defaults(given, schema)["models"][name]["options"]
 
 
 def dataset_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,28 +156,79 @@ def _check_models(config: Mapping[str, Any]) -> None:
                 f"compare: {name} is not in `models`.{hint} Add it there, for example:\n"
                 f"  models:\n    {name}: {{architecture: Unet, encoder: resnet34, encoder_weights: imagenet}}"
             )
-    models = {name: config["models"][name] for name in config["compare"]}
+    _check_members(config)
+    models = {name: config["models"][name] for name in used_models(config)}
     _check_names(models)
     for name, model in models.items():
         _check_model(name, model)
     check_labels({name: model.get("label", name) for name, model in models.items()}, "models")
-    low, high = config["preprocessing"]["hu_window"]
+    _check_window("", config["preprocessing"])
+
+
+def used_models(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the models that are compared, and of further members of ensembles among them."""
+    members = [member for model in config["compare"] for member in config["models"][model].get("members", [])]
+    return list(dict.fromkeys([*config["compare"], *members]))
+
+
+def _check_members(config: Mapping[str, Any]) -> None:
+    """Refuse ensembles of models that do not exist, and of ensembles."""
+    models = config["models"]
+    plain = [name for name in models if "members" not in models[name]]
+    for name in config["compare"]:
+        for member in models[name].get("members", []):
+            if member not in plain:
+                problem = "is an ensemble itself" if member in models else "is not in `models`"
+                near = difflib.get_close_matches(member, plain, 1) or sorted(plain)[:1]
+                raise UserError(
+                    f"models.{name}.members: {member} {problem}. Name models that are trained here or made elsewhere, "
+                    f"for example:\n  members: [{', '.join(near)}]"
+                )
+        _check_choice(name, config)
+
+
+def _check_choice(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse an operating point to choose for an ensemble that has masks of members, and no probabilities."""
+    members = config["models"][name].get("members", [])
+    masks = [member for member in members if "predictions" in config["models"][member]]
+    point = {**config["evaluation"], **config["models"][name].get("evaluation", {})}
+    for key in ("threshold", "min_component_mm3"):
+        if masks and point[key] == "validation":
+            raise UserError(
+                f"models.{name}: {masks[0]} has no predictions of the validation studies, by which evaluation.{key} "
+                "would be chosen. Write, for example:\n  evaluation: {threshold: 0.5, min_component_mm3: 0}"
+            )
+
+
+def _check_window(prefix: str, preprocessing: Mapping[str, Any]) -> None:
+    low, high = preprocessing["hu_window"]
     if low >= high:
         raise UserError(
-            f"preprocessing.hu_window: the lower bound {low} is not below the upper bound {high}. Write, for example:\n"
-            "  hu_window: [-1000, 1000]"
+            f"{prefix}preprocessing.hu_window: the lower bound {low} is not below the upper bound {high}. Write, for "
+            "example:\n  hu_window: [-1000, 1000]"
         )
+
+
+_NOT_TRAINED = {"predictions": "its masks are taken as they are", "members": "an ensemble is not trained"}
 
 
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
-    idle = sorted(model.keys() - {"label", "predictions", "external_predictions"})
-    if "predictions" in model and idle:
-        raise UserError(
-            f"models.{name}: its masks are taken as they are, so {', '.join(idle)} would have no effect. Leave only:\n"
-            f"  predictions: {model['predictions']}"
-        )
+    own: dict[str, set[str]] = {
+        "predictions": {"external_predictions"},
+        "members": {"evaluation"},
+        "method": {"options"},
+        "command": {"options", "seeded", "gpu"},
+    }
+    for kind, further in own.items():
+        idle = sorted(model.keys() - {"label", kind} - further)
+        if kind in model and idle:
+            what = _NOT_TRAINED.get(kind, "an external method trains by itself")
+            raise UserError(
+                f"models.{name}: {what}, so {', '.join(idle)} would have no effect. Leave only:\n"
+                f"  {kind}: {_flow(model[kind])}"
+            )
     if "architecture" in model:
         check_encoder(ModelEntry.of(model), f"models.{name}.")
 
@@ -176,8 +266,10 @@ def check_labels(labels: Mapping[str, str], section: str) -> None:
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: those may know other names."""
     entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    known = list_holds()
+    entries = {name: entry for name, entry in entries.items() if known or own_network(entry.architecture)}
     found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
-    if found and list_holds():
+    if found:
         raise UserError("\n\n".join(found))
 
 
@@ -205,7 +297,7 @@ def _messages(error: ValidationError) -> Iterator[str]:
     if error.validator == "oneOf":
         choices = [option["required"][0] for option in schema["oneOf"]]
         lines = "\n".join(f"  {_line(name, schema['properties'][name])}" for name in choices)
-        yield f"{key}: it needs either {' or '.join(choices)}, and not both. {schema['description']}\n{lines}"
+        yield f"{key}: it needs one of {', '.join(choices)}, and only one. {schema['description']}\n{lines}"
         return
     if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
         yield f"{key}: {given!r} cannot be a name. {schema['description']}"
@@ -244,8 +336,12 @@ def _line(name: str, schema: Mapping[str, Any]) -> str:
     """Return a line of YAML that sets `name` as the schema allows."""
     examples = [*schema.get("examples", []), *schema.get("enum", []), schema.get("const", "…")]
     example = schema.get("default", examples[0])
-    text = yaml.safe_dump(example, default_flow_style=True, allow_unicode=True, width=1000)
-    return f"{name}: " + text.split("\n")[0]
+    return f"{name}: {_flow(example)}"
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).split("\n")[0]
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from lesionbench.errors import UserError
+from lesionbench.models.own import own_network, shown
 
 
 def read_as(value: Any, rule: Mapping[str, Any], schema: Mapping[str, Any], key: str = "") -> Any:
@@ -114,6 +115,23 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"{path}: this is no configuration: it holds no keys. Give one, or a folder.")
     check_config_files([path])
     return config
+
+
+def place_own_files(config: MutableMapping[str, Any], files: Iterable[str | os.PathLike[str]]) -> None:
+    """Let the files of own networks, which a configuration names relative to its own folder, start from ours.
+
+    files: of the configuration, as they were merged. What is not beside the file that names it stays as it is, and is
+    looked for in the working directory.
+    """
+    models: Any = config.get("models") or {}
+    for file in files:
+        named = (yaml.safe_load(Path(file).read_bytes()) or {}).get("models")
+        for name, model in named.items() if isinstance(named, Mapping) else ():
+            own = own_network(str(model.get("architecture"))) if isinstance(model, Mapping) else None
+            if own and own.is_file and models[name].get("architecture") == model["architecture"]:
+                beside = Path(file).parent / own.where
+                if beside.is_file():
+                    models[name]["architecture"] = f"{shown(beside.resolve())}:{own.class_name}"
 
 
 def _double_keys(root: yaml.Node | None) -> list[tuple[str, int, int]]:

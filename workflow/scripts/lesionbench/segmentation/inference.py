@@ -1,6 +1,6 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -10,19 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lesionbench.data.nifti import write_mask
 from lesionbench.data.reading import AS_IS, Reading, scan_stem
 from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
-from lesionbench.data.volume import Grid, from_slices
+from lesionbench.data.volume import Volume, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.own import trusted_entry
+from lesionbench.segmentation.operating_point import write_lesion
+from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.batches import neighbours
 from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
 from lesionbench.training.resampling import find_frame
 
+DEFAULT = OperatingPoint()
 SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 
@@ -39,13 +42,20 @@ class Predictor:
     mirroring: bool = False
 
 
-def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) -> Predictor:
+def load_run(
+    folder: str | Path, device: str = "auto", mirroring: bool = False, code: Sequence[str] | None = ()
+) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.
 
-    Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
+    code: the files and packages that may be executed where the network is a user's own (`models.own.trusted_entry`):
+    none, unless the caller says so; None is for a workflow, whose configuration names them.
+
+    Raises UserError where a file is missing or damaged, the two do not fit, there is no such device, or the network's
+    code is not trusted or has changed.
     """
     weights, record = read_run(Path(folder))
-    network = build_network(record.model, channels=record.preprocessing.channels)
+    entry = trusted_entry(record.model, record.contents.get("model_code"), code, folder)
+    network = build_network(entry, channels=record.preprocessing.channels)
     try:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
@@ -57,8 +67,8 @@ def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) 
 
 
 @torch.inference_mode()
-def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> np.ndarray:
-    """Return the mask (slices, height, width), uint8: 1 where the lesion's probability is at least `threshold`.
+def predict_stack(predictor: Predictor, stack: SliceStack) -> np.ndarray:
+    """Return the probability of lesion (slices, height, width), float32.
 
     It is on the study's own grid: where the network sees resampled or cropped slices, the probabilities are led back.
     """
@@ -71,16 +81,14 @@ def predict_stack(predictor: Predictor, stack: SliceStack, threshold: float) -> 
     amp = autocast(predictor.device, recipe.precision)
     probability = mirrored_probability if predictor.mirroring else probability_of
     channels = neighbours([len(image)], preprocessing.neighbours)
-    parts = []
+    found = torch.empty(image.shape)
     with explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."):
-        for part in channels.split(recipe.batch_size):
+        for part, into in zip(channels.split(recipe.batch_size), found.split(recipe.batch_size), strict=True):
             hu = pad(image[part].to(predictor.device), margins, value=preprocessing.air)
             with amp:
                 lesion = probability(predictor.network.module, preprocessing.intensities(hu))
-            lesion = lesion[:, 0, :height, :width]
-            parts.append(lesion.cpu() if frame.changes else lesion >= threshold)
-        mask = frame.restore(torch.cat(parts)) >= threshold if frame.changes else torch.cat(parts)
-        return mask.byte().cpu().numpy()
+            into.copy_(lesion[:, 0, :height, :width])
+        return (frame.restore(found) if frame.changes else found).numpy()
 
 
 def probability_of(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
@@ -99,16 +107,18 @@ def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> 
     return total / 4
 
 
-def write_prediction(predictor: Predictor, stack: SliceStack, threshold: float, path: str | Path) -> float:
-    """Predict a study, write its mask as NIfTI on the source's grid and return the lesion volume in ml."""
-    mask = from_slices(predict_stack(predictor, stack, threshold), stack.affine, stack.plane)
-    write_mask(path, mask, stack.affine, stack.forms)
-    return int(mask.sum(dtype=np.int64)) * Grid(mask.shape, stack.affine).voxel_ml
+def predict(predictor: Predictor, stack: SliceStack) -> Volume:
+    """Return the probability of lesion of a study, float32, on the grid of its CT."""
+    return Volume(from_slices(predict_stack(predictor, stack), stack.affine, stack.plane), stack.affine, stack.forms)
 
 
 def segment(
-    predictor: Predictor, ct: str | Path, mask: str | Path, threshold: float = 0.5, reading: Reading = AS_IS
+    predictor: Predictor,
+    ct: str | Path,
+    mask: str | Path,
+    point: OperatingPoint = DEFAULT,
+    reading: Reading = AS_IS,
 ) -> float:
-    """Segment a CT of any format as `write_prediction` does a study's slices; return the lesion volume in ml."""
+    """Write the lesion mask of a CT of any format, on the CT's grid; return the lesion volume in ml."""
     stack = stack_slices(scan_stem(ct), read_ct(ct, reading), None, predictor.record.preprocessing)
-    return write_prediction(predictor, stack, threshold, mask)
+    return write_lesion(predict(predictor, stack), point, mask)

@@ -5,6 +5,8 @@ import logging
 import pickle
 import signal
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from lesionbench.files import atomic
 
+_UNREADABLE = (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 logger = logging.getLogger(__name__)
 
 
@@ -59,16 +62,18 @@ def state_writer(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Callabl
 def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the state that a training with this fingerprint left, its tensors on the CPU; None if there is none.
 
-    A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated
-    or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is removed.
+    A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated,
+    damaged or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is
+    removed.
     """
     remove_partial(path)
     if not path.exists():
         return None
     try:
+        _check_sums(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = _flat(state["fingerprint"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except (*_UNREADABLE, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
         aside = path.with_name(f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
         path.replace(aside)
         reason = str(error).partition("\n")[0]
@@ -82,6 +87,16 @@ def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | N
         logger.info("%s belongs to another training (different: %s). This one starts over.", path, ", ".join(changed))
         return None
     return state
+
+
+def _check_sums(path: Path) -> None:
+    """Raise ValueError where a part of a state does not have the CRC-32 that it was written with.
+
+    PyTorch writes an archive with the sum of each part, and does not look at them when it reads.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
 
 
 def remove_state(path: Path) -> None:
