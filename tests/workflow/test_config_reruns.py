@@ -52,6 +52,7 @@ CHANGES = {
     "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
     "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
+    "models.NAME.sweep": {"models": {"small": {"sweep": {"options.width": [4, 8]}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
     "models.NAME.evaluation.threshold": {"models": {"small": {"evaluation": {"threshold": 0.4}}}},
     "models.NAME.evaluation.min_component_mm3": {"models": {"small": {"evaluation": {"min_component_mm3": 20}}}},

@@ -92,10 +92,11 @@ def left_over_jobs():
     Snakemake notes the number of a job that it has submitted; the job itself deletes that note once it runs, so
     trainings leave their own.
     """
+    training_rules = (rules.train.rule, rules.run_method.rule)
     try:
         due = list(workflow.dag.needrun_jobs())
         noted = {number for job in due for number in workflow.persistence.external_jobids(job)}
-        trainings = [Path(job.output.run).parent for job in due if job.rule is rules.train.rule]
+        trainings = [Path(job.output.run).parent for job in due if job.rule in training_rules]
     except AttributeError as error:
         print(f"This version of Snakemake does not say which jobs are due ({error}).", file=sys.stderr)
         return set()
@@ -105,6 +106,7 @@ def left_over_jobs():
 # Jobs do not run this.
 onstart:
     try:
+        experiment.check_programs()
         cancel_left_over(left_over_jobs())
     except UserError as error:
         raise WorkflowError(str(error)) from None

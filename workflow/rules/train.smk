@@ -72,6 +72,8 @@ rule train:
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
     log:
         "<logs>/train/{model}/fold-{fold}/seed-{seed}.log",
+    wildcard_constraints:
+        model=one_of(experiment.networks),
     conda:
         "../../envs/torch.yaml"
     threads: 4

@@ -19,6 +19,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
+from lesionbench.files import sha256
 from lesionbench.models.own import import_root, imported_names, parse, plain_code, sources
 
 # Modules that decide no byte of a result: errors, checks of names, networks and memory that end in one, logs, claims on
@@ -54,8 +55,20 @@ def code_digest(script: str, also: Iterable[str] = ()) -> str:
     Raises ImportError, naming the file, where something of ours that is imported does not exist.
     """
     further = sorted(also)
-    todo = [(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL)]
-    todo += [unit for name in further if "==" not in name for unit in _find_further(name)]
+    versions = [name for name in further if "==" in name]
+    units = [unit for name in further if "==" not in name for unit in _find_further(name)]
+    return _digest([(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *units], versions)
+
+
+def program_digest(files: Iterable[Path]) -> str:
+    """Return a hash of a program's files: of Python as `code_digest` takes a user's, of others their bytes."""
+    files = list(files)
+    code = _digest([unit for path in files if path.suffix == ".py" for unit in _find_further(str(path))])
+    others = [f"{path.name} {sha256(path)}" for path in files if path.suffix != ".py"]
+    return hashlib.sha256("\0".join([code, *others]).encode()).hexdigest()[:16]
+
+
+def _digest(todo: "list[_Unit]", versions: Iterable[str] = ()) -> str:
     code: dict[_Unit, str] = {}
     while todo:
         unit = todo.pop()
@@ -63,7 +76,7 @@ def code_digest(script: str, also: Iterable[str] = ()) -> str:
             code[unit], reached = _read_unit(*unit)
             todo += reached
     parts = [f"{module.name}\0{name}\0{code[module, name]}" for module, name in code]
-    text = "\0".join(sorted([*parts, *(name for name in further if "==" in name)]))
+    text = "\0".join(sorted([*parts, *versions]))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -239,7 +239,8 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
 
     `cost` is the data of the table of cost; a model without known cost is left out.
     """
-    both = cost.merge(comparison.models, on=["model", "label"], validate="one_to_one")
+    known = cost.dropna(subset=["parameters", "gmacs"])
+    both = known.merge(comparison.models, on=["model", "label"], validate="one_to_one")
     figure = new_figure(PAGE * 0.75, 2.2 + 0.16 * math.ceil(len(both) / 2))
     panels = figure.subplots(1, 2, sharey=True)
     measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}
