@@ -1,9 +1,14 @@
 """What figures are drawn of, and what can be read in them."""
 
+import json
+
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+
+from lesionbench.segmentation.operating_point import SIZES
+from lesionbench.segmentation.probabilities import THRESHOLDS
 
 MANY = {f"model_{number}": f"U-Net with encoder number {number}" for number in range(9)}
 CLASSES = pd.DataFrame({"category": [f"CT-{k}" for k in range(5)], "studies": [254, 684, 125, 45, 2]})
@@ -54,3 +59,18 @@ def histories_of(labels, seeds=1):
         for model in labels for seed in range(seeds) for epoch in range(1, 13)
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def choices_of(folder, labels, seeds=1, sizes=True):
+    """Files of operating points, made up, and the runs that they are of."""
+    runs = [(model, 0, seed) for model in labels for seed in range(seeds)]
+    for number, (model, _, seed) in enumerate(runs):
+        dice = 0.7 - (THRESHOLDS - 0.2 - 0.5 * number / len(runs)) ** 2
+        record = {"threshold": THRESHOLDS[dice.argmax()], "min_component_mm3": 0, "studies": ["a", "b", "c"]}
+        record["by_threshold"] = {"threshold": THRESHOLDS.tolist(), "dice": dice.tolist()}
+        if sizes:
+            by_size = [0.6 + 0.1 * (size == 20) for size in SIZES]
+            record["by_min_component_mm3"] = {"min_component_mm3": SIZES, "dice": by_size}
+            record["min_component_mm3"] = 20
+        (folder / f"{model}-{seed}.json").write_text(json.dumps(record))
+    return [folder / f"{model}-{seed}.json" for model, _, seed in runs], runs

@@ -81,6 +81,7 @@ figure_inputs = {
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     "inventory": "<results>/dataset/studies.csv",
+    "points": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json", experiment.choices),
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
 }
@@ -89,6 +90,15 @@ of_sweeps = {
     name: of_runs(f"<results>/models/{{model}}/fold-{{fold}}/seed-{{seed}}/{file}", experiment.sweep_trainings)
     for name, file in (("histories", "history.csv"), ("records", "run.json"))
 }
+
+# The runs and the models of those that are of some.
+figure_runs = {"histories": experiment.trainings, "points": experiment.choices}
+figure_labels = {"histories": experiment.network_labels, "points": experiment.choice_labels}
+
+
+def first_of(kinds, figure, empty):
+    """What belongs to the first kind of input that a figure reads and that has it."""
+    return next((kinds[kind] for kind in FIGURES[figure].reads if kind in kinds), empty)
 
 
 def table(name, category, folder="<results>/tables", **shown):
@@ -138,6 +148,7 @@ def targets():
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
         rules.compare_cost.output if experiment.costs else [],
+        rules.list_operating_points.output if experiment.choices else [],
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],

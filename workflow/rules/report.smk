@@ -101,6 +101,28 @@ rule compare_cost:
         "../scripts/compare_cost.py"
 
 
+rule list_operating_points:
+    input:
+        figure_inputs["points"],
+    output:
+        table("operating_points", "Comparison"),
+    log:
+        "<logs>/list_operating_points.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
+    params:
+        runs=[list(run) for run in experiment.choices],
+        labels=experiment.choice_labels,
+        code=code_digest("list_operating_points"),
+    message:
+        "Listing the operating points"
+    script:
+        "../scripts/list_operating_points.py"
+
+
 rule plot:
     input:
         unpack(lambda wildcards: {kind: figure_inputs[kind] for kind in FIGURES[wildcards.figure].files}),
@@ -122,11 +144,11 @@ rule plot:
         function=lambda wildcards: FIGURES[wildcards.figure].function,
         reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
         caption=lambda wildcards: caption(wildcards.figure, experiment),
-        runs=lambda wildcards: experiment.trainings if "histories" in FIGURES[wildcards.figure].reads else [],
+        runs=lambda wildcards: first_of(figure_runs, wildcards.figure, []),
         best_epoch_by=lambda wildcards: (
             experiment.best_epoch_by if "histories" in FIGURES[wildcards.figure].reads else {}
         ),
-        labels=lambda wildcards: experiment.network_labels if "labels" in FIGURES[wildcards.figure].reads else {},
+        labels=lambda wildcards: first_of(figure_labels, wildcards.figure, {}),
         shown=lambda wildcards: shown_studies if "stacks" in FIGURES[wildcards.figure].reads else [],
         code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
     message:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drawn import CLASSES, assert_legible, costs_of, histories_of, texts
+from drawn import CLASSES, assert_legible, choices_of, costs_of, histories_of, texts
 from lesionbench.evaluation.comparison import write_comparison
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.report.catalogue import FIGURES
@@ -38,6 +38,7 @@ def files(tmp_path):
         "cost": tmp_path / "cost.csv",
         "transfer": tmp_path / "transfer.csv",
         "histories": histories,
+        "points": choices_of(tmp_path, ODD)[0],
         "stacks": [write_stack(tmp_path, 1), write_stack(tmp_path, 2)],
     }
 

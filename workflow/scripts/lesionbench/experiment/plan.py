@@ -169,6 +169,17 @@ class Experiment(Collection):
         return [run for run in self.trainings if run.model in swept]
 
     @cached_property
+    def choices(self) -> list[Run]:
+        """The runs whose operating point is chosen on validation studies."""
+        rows = [row for row in self.made_here.values() if row.point.is_to_choose]
+        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def choice_labels(self) -> dict[str, str]:
+        """The names of the models whose operating points are chosen."""
+        return {run.model: self.made_here[run.model].label for run in self.choices}
+
+    @cached_property
     def first_fold(self) -> int:
         """The fold whose test studies the figures of slices show."""
         return min(self.folds)

@@ -19,9 +19,10 @@ class Figure:
 
     name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
     (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
-    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, the settings `{tolerance}` and
-    `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of a sentence where
-    there are reference results; needs: what an experiment must have for it, None where it needs nothing.
+    `{shown}` for those whose slices are shown, `{trainings}`, `{choices}`, `{models}`, `{resamples}`, the settings
+    `{tolerance}` and `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of
+    a sentence where there are reference results; needs: what an experiment must have for it, None where it needs
+    nothing.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "categories", "trainings", "costs", "several models", "external sets"] | None = None
+    needs: Literal["ct", "categories", "trainings", "choices", "costs", "several models", "external sets"] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -74,6 +75,17 @@ FIGURES: Mapping[str, Figure] = {
             " batches; the validation loss is always 1 − soft Dice of a study's volume, averaged over studies. "
             "The dot marks the best epoch, of {best_epoch}: early stopping judges by it, and its weights are kept.",
             needs="trainings",
+        ),
+        Figure(
+            "operating_points",
+            "operating_points:operating_points",
+            ("points", "labels"),
+            "Training",
+            "How each training chose its operating point (n = {choices}): the mean Dice of its validation studies with "
+            "lesion by threshold, and at the chosen threshold by the smallest component that is kept, where that is "
+            "chosen too. A line is a training; the dot is what was chosen and is used for the test studies, which "
+            "took no part in it. A flat curve is a choice that hardly matters.",
+            needs="choices",
         ),
         Figure(
             "dice_by_model",
@@ -185,6 +197,7 @@ def due_figures(experiment: Experiment) -> list[str]:
         "ct": experiment.shows_ct,
         "categories": bool(experiment.categories),
         "trainings": bool(experiment.networks),
+        "choices": bool(experiment.choices),
         "costs": bool(experiment.networks and experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
@@ -207,6 +220,7 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         shown=experiment.shown_studies(),
         trainings=len(experiment.trainings),
         best_epoch=" or of ".join(_BEST_EPOCH[by] for by in dict.fromkeys(experiment.best_epoch_by.values())),
+        choices=len(experiment.choices),
         models=len(experiment.rows),
         resamples=f"{experiment.settings['evaluation']['resamples']:,}",
         involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",
