@@ -3,7 +3,7 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
@@ -384,11 +384,11 @@ class Experiment(Collection):
             for model, fold, seed in self.external_runs(external)
         ]
 
-    def check_programs(self) -> None:
+    def check_programs(self, models: Iterable[str]) -> None:
         """Refuse external methods whose program or environment is not there. Raises UserError that says what to do."""
-        for model, row in self.methods.items():
+        for model in models:
             try:
-                row.program.full_command  # noqa: B018
+                self.methods[model].program.full_command  # noqa: B018
             except UserError as error:
                 raise UserError(f"models.{model}: {error}") from None
 
