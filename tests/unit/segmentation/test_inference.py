@@ -17,6 +17,7 @@ from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
 from lesionbench.training.record import Record
+from owned import entry_of, write_network
 from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE, by_study, make_study, write_stack
 
 CPU = torch.device("cpu")
@@ -242,3 +243,17 @@ def test_memory_to_predict_a_study_grows_no_faster_than_its_slices(changes, byte
     growth(10)  # what the first prediction sets up
     for slices in (200, 400):
         assert growth(slices) < bytes_a_voxel * slices * 256 * 256 + 16e6
+
+
+def test_a_network_of_ones_own_is_built_again_where_its_code_is_trusted(tmp_path):
+    entry = entry_of(write_network(tmp_path), width=2)
+    stacks = [write_stack(tmp_path, 1), write_stack(tmp_path, 2)]
+    data = FoldData(by_study(stacks[:1]), by_study(stacks[1:]), PREPROCESSING)
+    train(entry, replace(RECIPE, max_epochs=1), data, tmp_path / "run", threads=1)
+    with pytest.raises(UserError, match=r"run: its network is .*net\.py:Net, which is code of its own"):
+        load_run(tmp_path / "run")
+    for code in (None, [str(tmp_path / "net.py")]):
+        assert load_run(tmp_path / "run", code=code).network.module.first.out_channels == 2
+    write_network(tmp_path, "relu()", "sigmoid()")
+    with pytest.raises(UserError, match=r"net\.py .*has changed since the training"):
+        load_run(tmp_path / "run", code=None)
