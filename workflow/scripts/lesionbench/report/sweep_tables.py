@@ -43,8 +43,8 @@ def _sweeps(comparison: Comparison) -> Table:
         + (" Each fold chooses for its own test studies, since other folds validate on them." if several else ""),
         "Best on the test: chosen by the same scores that it is given, which is optimistic, the more rows the more so. "
         f"Corrected: the {many} are drawn again with replacement, the row that is best among those drawn is scored on "
-        "those left out, and the mean is over draws; the interval is percentiles of the draws (Tsamardinos et al. 2018, "
-        "doi:10.1007/s10994-018-5714-4). It is what the best of such a sweep reaches, in the mean, on others.",
+        "those left out, and the mean is over draws; the interval is percentiles of the draws (Tsamardinos et al. "
+        "2018, doi:10.1007/s10994-018-5714-4). It is what the best of such a sweep reaches, in the mean, on others.",
     )
     return Table("Sweeps: what the choice of a row is worth", data, shown, notes, text_columns=3)
 
