@@ -3,10 +3,12 @@
 import pandas as pd
 import pytest
 
+from lesionbench.data.frames import read_frame
 from lesionbench.evaluation.comparison import compare_models, read_comparison, write_comparison
 from lesionbench.evaluation.selection import Sweep
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.sweep_tables import sweep_tables
+from lesionbench.report.tables import write_table
 from scored import LABELS, compared, score_frames
 
 SWEEPS = {"s": Sweep("Swept U-Net", list(LABELS))}
@@ -20,8 +22,10 @@ def swept(studies=10, validation=(0.6, 0.5)):
     return compare_models(by_study, by_slice, labels, resamples=200, sweeps=SWEEPS, validation=chosen)
 
 
-def test_there_are_no_tables_and_no_words_without_a_sweep():
-    assert sweep_tables(compared()) == {}
+def test_tables_of_a_set_without_a_sweep_are_empty_and_nothing_is_said_of_it(tmp_path):
+    for name, table in sweep_tables(compared()).items():
+        write_table(table, [tmp_path / f"{name}.{suffix}" for suffix in ("html", "csv", "md", "tex")])
+        assert read_frame(tmp_path / f"{name}.csv").empty
     assert "optimistic" not in " ".join(conclusions(compared()))
 
 

@@ -12,8 +12,8 @@ _KINDS = ("chosen on validation", "best on the test", "best, corrected for the c
 
 
 def sweep_tables(comparison: Comparison) -> dict[str, Table]:
-    """Return the tables sweeps and sweep_rows, none where there is no sweep."""
-    return {} if comparison.sweeps.empty else {"sweeps": _sweeps(comparison), "sweep_rows": _rows(comparison)}
+    """Return the tables sweeps and sweep_rows."""
+    return {"sweeps": _sweeps(comparison), "sweep_rows": _rows(comparison)}
 
 
 def _sweeps(comparison: Comparison) -> Table:
