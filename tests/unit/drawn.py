@@ -11,6 +11,8 @@ from lesionbench.segmentation.operating_point import SIZES
 from lesionbench.segmentation.probabilities import THRESHOLDS
 
 MANY = {f"model_{number}": f"U-Net with encoder number {number}" for number in range(9)}
+# Rows of a sweep, whose labels differ at their ends.
+SWEPT = {f"row_{n}": f"U-Net with ResNet34 encoder, batch size 8, learning rate {n / 1000:.3f}" for n in range(1, 21)}
 CLASSES = pd.DataFrame({"category": [f"CT-{k}" for k in range(5)], "studies": [254, 684, 125, 45, 2]})
 
 
