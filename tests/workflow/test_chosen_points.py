@@ -1,7 +1,8 @@
-"""Operating points are chosen on validation studies alone, and used wherever a run predicts."""
+"""Operating points are chosen on validation studies alone and then used; probabilities that are kept are judged."""
 
 import csv
 import json
+import os
 import shutil
 from contextlib import contextmanager
 
@@ -10,23 +11,26 @@ import numpy as np
 import pytest
 
 from checkout import Checkout
+from lesionbench.data.frames import read_frame
 
 CHOSEN = {
     "evaluation": {"threshold": "validation", "min_component_mm3": "validation", "probabilities": True},
     "models": {"mobile": {"evaluation": {"threshold": 0.4, "min_component_mm3": 20}}},
 }
+MADE = [f"results/tiny/{name}" for name in ("tables/operating_points.csv", "figures/operating_points.png")]
+MADE += [f"results/tiny/{name}" for name in ("tables/calibration.csv", "figures/reliability.png")]
 
 
 @pytest.fixture(scope="module")
 def chosen(finished, tmp_path_factory):
-    """The finished experiment, of which one model then chose its operating point, and the other has numbers."""
+    """The finished experiment, of which one model then chooses its operating point, and the other has numbers."""
     folder = tmp_path_factory.mktemp("chosen") / "checkout"
     shutil.copytree(finished.folder, folder)
     checkout = Checkout(folder)
-    before = checkout.would_run(**CHOSEN)
-    assert before["predict_validation"] == before["choose_operating_point"] == 1 and before["predict"] == 2
-    assert "train" not in before
-    checkout.snakemake(config=CHOSEN)
+    jobs = checkout.would_run(**CHOSEN)
+    assert jobs["predict_validation"] == jobs["choose_operating_point"] == 1
+    assert jobs["predict"] == jobs["calibrate"] == 2 and "train" not in jobs
+    checkout.snakemake(*MADE, config=CHOSEN)
     return checkout
 
 
@@ -39,12 +43,13 @@ def studies_of(checkout, subset):
 def changed_mask(checkout, subset):
     """Change the mask of one study of a subset inside the block."""
     mask = checkout.folder / f"results/tiny/phantom/masks/{studies_of(checkout, subset)[0]}_mask.nii.gz"
-    before = mask.read_bytes()
+    before, times = mask.read_bytes(), mask.stat()
     mask.write_bytes(before + b"\0")
     try:
         yield
     finally:
         mask.write_bytes(before)
+        os.utime(mask, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_masks_are_what_reaches_the_chosen_threshold_and_the_given_one(chosen):
@@ -58,16 +63,25 @@ def test_masks_are_what_reaches_the_chosen_threshold_and_the_given_one(chosen):
             probability = nib.load(folder / f"probabilities/{study}.nii.gz").get_fdata()
             mask = np.asarray(nib.load(folder / f"{study}.nii.gz").dataobj) > 0
             assert probability[mask].min(initial=1) >= threshold - 0.51 / 255
-    assert (results / "tables/operating_points.csv").is_file() and (results / "figures/operating_points.png").is_file()
-    assert chosen.would_run(**CHOSEN) == {}
+    listed = read_frame(results / "tables/operating_points.csv")
+    assert listed["model"].tolist() == ["small"] and listed["threshold"].tolist() == [point["threshold"]]
+    assert read_frame(results / "tables/calibration.csv")["model"].tolist() == ["small", "mobile"]
+    assert not {"predict", "predict_validation", "choose_operating_point"} & set(chosen.would_run(**CHOSEN))
 
 
 def test_a_changed_mask_of_a_test_study_chooses_nothing_again(chosen):
     with changed_mask(chosen, "test"):
         jobs = chosen.would_run(**CHOSEN)
-    assert jobs["evaluate"] == 2 and not {"train", "predict_validation", "choose_operating_point"} & set(jobs)
+    assert jobs["predict"] == 2 and not {"train", "predict_validation", "choose_operating_point"} & set(jobs)
 
 
 def test_a_changed_mask_of_a_validation_study_chooses_again(chosen):
     with changed_mask(chosen, "validation"):
         assert chosen.would_run(**CHOSEN)["choose_operating_point"] == 1
+
+
+def test_another_number_for_a_threshold_predicts_again_and_trains_nothing(chosen):
+    jobs = chosen.would_run(
+        **CHOSEN | {"models": {"mobile": {"evaluation": {"threshold": 0.6, "min_component_mm3": 20}}}}
+    )
+    assert jobs["predict"] == 1 and not {"train", "predict_validation", "choose_operating_point"} & set(jobs)
