@@ -224,6 +224,7 @@ rule summary:
         comparison="<results>/comparison.json",
         records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
         weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
+        methods=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.method_runs),
     output:
         report(
             "<results>/summary.html",

@@ -14,7 +14,7 @@ with job_log(snakemake.log[0]):
         elsewhere=params.elsewhere,
         answer=describe_answer(read_comparison(inputs.comparison)),
         data=describe_data(inputs.studies, inputs.slices, inputs.splits),
-        provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels),
+        provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels, inputs.methods),
     )
     with atomic(snakemake.output[0]) as path:
         path.write_text(page, encoding="utf-8")

@@ -1,5 +1,6 @@
 """Each kind of row answers for itself what the rules and the report ask of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.models.programs import Program
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
+from owned import entry_of, write_network
 from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
@@ -163,3 +165,12 @@ def test_the_code_of_a_command_is_that_of_its_files(tmp_path):
         digest._read_unit.cache_clear()
         codes.append(row.code)
     assert codes[0] == codes[1] and len(set(codes)) == 3
+
+
+def test_an_own_networks_code_counts_for_its_training(tmp_path):
+    path = write_network(tmp_path)
+    own = replace(trained(), entry=entry_of(path))
+    assert own.code == ["training.loss:dice_loss", str(path)] and trained().network_code == []
+    assert replace(trained(), entry=ModelEntry("monai.networks.nets:UNet")).network_code[0].startswith("monai==")
+    other = replace(own, entry=entry_of(write_network(tmp_path / "other", "relu()", "sigmoid()")))
+    assert len({code_digest("train", row.code) for row in (own, other, trained())}) == 3

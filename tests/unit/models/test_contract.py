@@ -2,16 +2,21 @@
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from lesionbench.errors import UserError
 from lesionbench.models.contract import check_contract
+from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.models.trial import Trial, try_network, write_trials
 from owned import entry_of, write_network
 
+REPOSITORY = Path(__file__).parents[3]
 SIZES = [(48, 40), (33, 40)]
 LAST = "return self.last(features)"
 
@@ -128,6 +133,24 @@ def test_a_broken_network_stops_itself_alone(tmp_path):
         name: Trial(entry_of(write_network(tmp_path / name, LAST, line)), 4, "auto")
         for name, line in (("good", LAST), ("ends", "exit()"))
     }
-    write_trials(trials, SIZES, tmp_path / "models.json")
+    write_trials(trials, dict.fromkeys(trials, SIZES), tmp_path / "models.json")
     outcomes = json.loads((tmp_path / "models.json").read_text())
     assert outcomes["good"]["parameters"] == 45 and outcomes["ends"]["error"].startswith("models.ends: ")
+
+
+def test_the_entries_of_monai_in_the_docs_pass():
+    page = (REPOSITORY / "docs" / "extend.md").read_text()
+    models = yaml.safe_load(re.search(r"<!-- entries -->\n```yaml\n(.*?)```", page, re.DOTALL)[1])["models"]
+    assert {model["architecture"].split(":")[1] for model in models.values()} == {
+        "BasicUNet",
+        "SegResNet",
+        "AttentionUnet",
+    }
+    for model in models.values():
+        outcome = try_network(Trial(ModelEntry.of(model), 2, "auto", channels=3), [(40, 33)])
+        assert outcome["parameters"] > 1e6
+
+
+def test_a_network_for_volumes_is_told_how_to_be_one_for_slices():
+    with pytest.raises(UserError, match=r"takes no slices of .*\n  options: \{spatial_dims: 2\}$"):
+        try_network(Trial(ModelEntry("monai.networks.nets:SegResNet"), 2, "auto"), [(40, 32)])

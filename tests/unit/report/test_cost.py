@@ -1,6 +1,7 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from lesionbench.models.networks import build_network
 from lesionbench.report.cost import cost_table, gmacs
+from owned import entry_of, write_network
 from tabled import MOBILE, SMALL, cost_on_a_cpu, write_check, write_runs
 
 LABELS = {"small": "Small", "mobile": "Mobile", "both": "Both"}
@@ -114,3 +116,23 @@ def test_of_an_external_method_time_and_memory_are_known_and_what_it_leaves_to_s
         .all()
     )
     assert any("Of an external method" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("assert image.max() < 2\n        return self.last(features)", True),
+        ("assert image.max() > 2\n        return self.last(features)", False),
+    ],
+)
+def test_a_network_that_reads_values_is_counted_on_a_slice_of_zeros_if_it_takes_one(line, counted, tmp_path):
+    plain = entry_of(write_network(tmp_path / "plain"))
+    entry = entry_of(write_network(tmp_path / "reads", "return self.last(features)", line))
+    records, predictions = write_runs(tmp_path, [(plain, 1, 1, [1]), (entry, 1, 1, [1])], {"type": "cpu"})
+    checks = [write_check(tmp_path, name, [(32, 48)]) for name in ("plain", "reads")]
+    rows, labels = {"plain": ["plain"], "reads": ["reads"]}, {"plain": "Plain", "reads": "Reads {values}"}
+    table = cost_table(records, predictions, checks, [["plain", 0, 0], ["reads", 0, 0]], rows, labels)
+    expected, found = table.data["gmacs"]
+    assert expected == pytest.approx((9 * 4 + 4) * 32 * 48 / 1e9)
+    assert found == pytest.approx(expected) if counted else math.isnan(found)
+    assert any("GMACs of Reads {values}: a network cannot predict" in note for note in table.notes) != counted

@@ -72,6 +72,16 @@ def _segment(options: argparse.Namespace) -> None:
     print(f"{options.mask}: lesion of {volume:.1f} ml")
 
 
+def _export_model(options: argparse.Namespace) -> None:
+    from lesionbench.report.model_card import About
+    from lesionbench.report.sharing import export_model
+
+    parts = options.run.resolve().parts
+    name = options.name or (parts[-3] if parts[-4:-3] == ("models",) else options.folder.resolve().name)
+    export_model(options.run, options.folder, About(options.license, name, options.dataset))
+    print(f"{options.folder}: {name}, with its card in README.md. Read it, and add what you know of the data.")
+
+
 def _point(options: argparse.Namespace) -> "OperatingPoint":
     """Return the operating point that the run has chosen, or else the usual one, with what the options say instead."""
     from lesionbench.segmentation.operating_point import FILE, read_point
@@ -284,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_phantom(commands)
     _add_unstack(commands)
+    _add_export_model(commands)
     check = commands.add_parser(
         "check",
         help="say all that is wrong with a data set, before anything is trained on it",
@@ -377,3 +388,26 @@ def _add_unstack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     unstack.add_argument("mask", type=Path, help="their masks, such as tr_mask.nii.gz")
     unstack.add_argument("output", metavar="folder", type=Path, help="a new folder")
     unstack.set_defaults(command=_unstack, written="output")
+
+
+def _add_export_model(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = (
+        "Write a training to a folder for others: weights, record, operating point, and a model card with its scores. "
+        "No CT, no mask, no name of a study and nothing of this machine is in it. `lesionbench segment --run FOLDER` "
+        "takes it on another machine; the Hugging Face Hub can hold it as it is."
+    )
+    export = commands.add_parser("export-model", help="write a trained model to a folder for others", description=about)
+    export.add_argument("run", type=Path, help="folder of a training, such as results/models/unet/fold-0/seed-0")
+    export.add_argument("folder", type=Path, help="a new folder")
+    export.add_argument(
+        "--license", required=True, help="of the model, as the Hub names it: apache-2.0, cc-by-nc-4.0, other …"
+    )
+    export.add_argument("--name", help="of the model (default: its name in the configuration)")
+    export.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a data set that it was trained on, as the Hub names it: owner/name; may be given several times",
+    )
+    export.set_defaults(command=_export_model, written="folder")

@@ -128,7 +128,7 @@ def place_own_files(config: MutableMapping[str, Any], files: Iterable[str | os.P
         named = (yaml.safe_load(Path(file).read_bytes()) or {}).get("models")
         for name, model in named.items() if isinstance(named, Mapping) else ():
             own = own_network(str(model.get("architecture"))) if isinstance(model, Mapping) else None
-            if own and own.is_file and models[name].get("architecture") == model["architecture"]:
+            if own and own.is_file and (models.get(name) or {}).get("architecture") == own.name:
                 beside = Path(file).parent / own.where
                 if beside.is_file():
                     models[name]["architecture"] = f"{shown(beside.resolve())}:{own.class_name}"

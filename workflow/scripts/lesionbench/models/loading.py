@@ -48,7 +48,7 @@ def build_own(own: OwnNetwork, entry: ModelEntry, channels: int) -> tuple[nn.Mod
 
 
 def _load_class(own: OwnNetwork) -> type[nn.Module]:
-    name = f"{own.where}:{own.class_name}"
+    name = own.name
     remedy = "Correct the code, or install what is missing into the environment of the jobs"
     with explained(f"{name} cannot be imported", remedy):
         found = getattr(_load_file(Path(own.where)) if own.is_file else import_module(own.where), own.class_name, None)

@@ -38,6 +38,11 @@ class OwnNetwork:
     class_name: str
 
     @property
+    def name(self) -> str:
+        """How an entry names it."""
+        return f"{self.where}:{self.class_name}"
+
+    @property
     def is_file(self) -> bool:
         """Whether it is named by its file."""
         return self.where.endswith(".py")

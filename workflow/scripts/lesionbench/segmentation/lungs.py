@@ -7,7 +7,6 @@ head, back and left (`data.volume.to_slices`), and nothing but left and right is
 The mask is what radiologists draw: parenchyma with its lesions and vessels, without trachea, main bronchi and hilum.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,8 @@ LITRES = (1.0, 9.0)  # of both lungs of an adult, deepest breath and emphysema i
 LEAST_SHARE = 0.1  # of the larger lung, that the smaller one has
 
 _COARSE_MM = 2.5
-_AERATED = -400.0  # HU, halfway from lung to soft tissue
+_AERATED = -320.0  # HU; lung and ground glass lie below, soft tissue and fat above
+_LUNG = -400.0  # HU, halfway from lung to soft tissue
 _PURE_AIR = 50.0  # HU above the air around the patient: most of a gut's gas lies below, and little of a lung
 _DARK = -300.0  # HU; a slice whose tissue lies below is not in HU
 _GAS_ML = 2.0  # of a piece of the gut's gas; a smaller dark piece may be lung
@@ -29,7 +29,7 @@ _LEAST_ML = 100.0  # of the largest piece of lung
 _PIECE = 0.05  # least share of the largest piece that another one has
 _ACROSS = 0.12  # most of a lung that lies on the other side of the body's middle
 _AIRWAY_MM2, _AIRWAY_MM = 700.0, 40.0  # largest section and least length of trachea with main bronchi
-_CLOSING_MM = 9.0  # bridges vessels and small dense lesions at the pleura
+_CLOSING_MM = 11.0  # bridges vessels and small dense lesions at the pleura
 _HOLE_MM2 = 600.0  # a larger hole in a slice may be the liver's dome
 _POCKET_MM, _DEPTH_MM = 130.0, 40.0  # longest opening and greatest depth of a dense lesion at the chest wall
 _OUTWARD, _OPEN = 0.55, 0.3  # least cosine between a pocket's way out and the body's, and share of such ways
@@ -150,7 +150,7 @@ def _body(coarse: _Coarse) -> np.ndarray:
 def _lungs_and_airways(coarse: _Coarse, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the aerated voxels of lungs, and where none can be: trachea, main bronchi and gas in the gut."""
     aerated = (coarse.hu < _AERATED) & body
-    core = ndimage.binary_erosion(aerated, _CROSS, border_value=1)  # parts what touches
+    core = ndimage.binary_erosion((coarse.hu < _LUNG) & body, _CROSS, border_value=1)  # parts what touches
     airways = _airways(core, body, coarse.spacing)
     labels, count = ndimage.label(core & ~airways)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -191,7 +191,8 @@ def _airways(core: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> np.ndar
             if abs(column - np.median(across)) < len(across) / 8:
                 best, longest = label, length
     trachea = labels == (best or -1)
-    return trachea | ndimage.binary_closing(trachea, _ALONG)
+    bridged: np.ndarray = trachea | ndimage.binary_closing(trachea, _ALONG)
+    return bridged
 
 
 def _box(mask: np.ndarray, spacing: np.ndarray) -> tuple[slice, ...]:
@@ -221,7 +222,7 @@ def _split(lungs: np.ndarray, body: np.ndarray, coarse: _Coarse) -> np.ndarray:
     return np.where(lungs, _nearest(pieces, coarse.spacing), 0).astype(np.uint8)
 
 
-def _nearest(labels: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+def _nearest(labels: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Return at each voxel the label of the nearest one that has a label."""
     places = ndimage.distance_transform_edt(labels == 0, spacing, return_distances=False, return_indices=True)
     return np.asarray(labels[tuple(places)])
@@ -262,7 +263,7 @@ def _islands(filled: np.ndarray, free: np.ndarray, coarse: _Coarse) -> np.ndarra
     return np.asarray(good[labels])
 
 
-def _closed(mask: np.ndarray, radius: float, spacing: Sequence[float]) -> np.ndarray:
+def _closed(mask: np.ndarray, radius: float, spacing: np.ndarray) -> np.ndarray:
     """Return a mask closed with a ball (radius in mm); what lies beyond the array's edge is no background."""
     if not mask.any():
         return mask
