@@ -180,6 +180,23 @@ class Experiment(Collection):
         return {run.model: self.made_here[run.model].label for run in self.choices}
 
     @cached_property
+    def calibrated(self) -> list[Run]:
+        """The runs whose probabilities are judged: all that keep some, where the configuration asks for them."""
+        kept = self.settings["evaluation"]["probabilities"]
+        rows = [row for row in self.rows.values() if kept and isinstance(row, Trained | Ensemble) and row.needs_ct]
+        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def calibrated_labels(self) -> dict[str, str]:
+        """The names of the models whose probabilities are judged."""
+        return {run.model: self.rows[run.model].label for run in self.calibrated}
+
+    @cached_property
+    def lesion_scoring(self) -> dict[str, Any]:
+        """What the number of lesions that are found depends on beside the masks."""
+        return {"min_lesion_mm3": self.settings["evaluation"]["min_lesion_mm3"]}
+
+    @cached_property
     def first_fold(self) -> int:
         """The fold whose test studies the figures of slices show."""
         return min(self.folds)
