@@ -51,7 +51,7 @@ names: setup  ## Renew the list of architectures, encoders and options, after a 
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
 lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dicom --extra dev --extra docs --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra capsule --extra dicom --extra dev --extra docs --universal --generate-hashes \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 
 clean:  ## Remove .venv, the site and what the demo made

@@ -201,12 +201,13 @@ rule summary:
         records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
         weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
     output:
-        report(
+        page=report(
             "<results>/summary.html",
             caption="../report/summary.rst",
             category="At a glance",
             labels={"result": "Summary"},
         ),
+        config="<results>/config.json",
     log:
         "<logs>/summary.log",
     conda:
@@ -216,6 +217,7 @@ rule summary:
         runtime=10,
     params:
         config=experiment.used_settings,
+        reference=experiment.reference_results,
         labels=experiment.labels,
         elsewhere=experiment.elsewhere,
         trainings=[list(run) for run in experiment.trainings],
