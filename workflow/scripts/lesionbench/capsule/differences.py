@@ -11,8 +11,8 @@ from typing import Any
 from lesionbench.data.frames import TEXT
 
 # Equal numbers differ by how a processor and a version of NumPy round, in about the last four of 16 digits; a table
-# shows three. A count below a hundred million that differs by one differs by more than this.
-RELATIVE, ABSOLUTE = 1e-8, 1e-12
+# shows three. A count below a billion that differs by one differs by more.
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
 MISSING = "nothing"
 
 
