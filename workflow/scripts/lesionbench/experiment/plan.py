@@ -91,6 +91,11 @@ class Experiment(Collection):
         return {model: row.label for model, row in self.rows.items()}
 
     @cached_property
+    def all_labels(self) -> dict[str, str]:
+        """The same, and those of further members of ensembles."""
+        return {model: row.label for model, row in self.all_rows.items()}
+
+    @cached_property
     def networks(self) -> dict[str, Trained]:
         """The rows that are trained here, with those that are members of ensembles only."""
         return {model: row for model, row in self.all_rows.items() if isinstance(row, Trained)}
