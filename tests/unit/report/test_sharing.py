@@ -9,7 +9,7 @@ import pytest
 
 from lesionbench import environment
 from lesionbench.cli import main
-from lesionbench.data.nifti import write_mask
+from lesionbench.data.nifti import write_volume
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
@@ -72,8 +72,8 @@ def test_nothing_of_the_machine_and_no_study_is_shared(run, tmp_path):
 def test_a_shared_model_segments_elsewhere_as_the_run_does(run, tmp_path, capsys):
     export_model(run, tmp_path / "shared", ABOUT)
     shutil.move(tmp_path / "shared", tmp_path / "elsewhere")
-    volume = np.random.default_rng(0).integers(0, 2, (32, 32, 6)).astype(np.uint8)
-    write_mask(tmp_path / "scan.nii.gz", volume, AFFINE)
+    volume = np.random.default_rng(0).choice(np.array([-850, 40], np.int16), (32, 32, 6))
+    write_volume(tmp_path / "scan.nii.gz", volume, AFFINE)
     masks = {}
     for folder in (run, tmp_path / "elsewhere"):
         mask = tmp_path / "mask.nii.gz"
@@ -117,7 +117,8 @@ def test_the_code_of_an_own_network_goes_along_as_it_was_trained(run, tmp_path, 
     write_run(run, build_network(entry).module.state_dict(), ROWS, made(model=asdict(entry), model_code=code))
     export_model(run, tmp_path / "shared", ABOUT)
     shutil.move(tmp_path / "jane/nets", tmp_path / "moved")
-    write_mask(tmp_path / "scan.nii.gz", np.ones((32, 32, 6), np.uint8), AFFINE)
+    volume = np.random.default_rng(0).choice(np.array([-850, 40], np.int16), (32, 32, 6))
+    write_volume(tmp_path / "scan.nii.gz", volume, AFFINE)
     command = ["segment", str(tmp_path / "scan.nii.gz"), str(tmp_path / "m.nii.gz"), "--run", str(tmp_path / "shared")]
     assert main(command) == 1 and "--code" in capsys.readouterr().err
     assert main([*command, "--code", str(tmp_path / "shared/code/net.py")]) == 0

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lesionbench.data.frames import read_frame
 from lesionbench.environment import environment
 from lesionbench.evaluation.comparison import Comparison
-from lesionbench.files import sha256
+from lesionbench.files import atomic, sha256
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSET_TITLES
@@ -150,6 +150,14 @@ def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
         "Device": record["device"].get("name", record["device"]["type"]),
         "Program’s files": record["program_code"],
     }
+
+
+def write_config(config: Mapping[str, Any], reference: Sequence[Sequence[Any]], path: str | Path) -> None:
+    """Write the configuration that the results were made with, with all defaults, and the reference results."""
+    made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
+    content = {"config": config, "reference_results": reference, "environment": made_with}
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -67,10 +67,13 @@ def load_run(
 
 
 @torch.inference_mode()
-def predict_stack(predictor: Predictor, stack: SliceStack) -> np.ndarray:
+def predict_stack(
+    predictor: Predictor, stack: SliceStack, advance: Callable[[int], object] | None = None
+) -> np.ndarray:
     """Return the probability of lesion (slices, height, width), float32.
 
     It is on the study's own grid: where the network sees resampled or cropped slices, the probabilities are led back.
+    advance: is told how many more slices are done.
     """
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
     frame = find_frame(stack, preprocessing)
@@ -88,6 +91,8 @@ def predict_stack(predictor: Predictor, stack: SliceStack) -> np.ndarray:
             with amp:
                 lesion = probability(predictor.network.module, preprocessing.intensities(hu))
             into.copy_(lesion[:, 0, :height, :width])
+            if advance:
+                advance(len(part))
         return (frame.restore(found) if frame.changes else found).numpy()
 
 
@@ -107,9 +112,10 @@ def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> 
     return total / 4
 
 
-def predict(predictor: Predictor, stack: SliceStack) -> Volume:
+def predict(predictor: Predictor, stack: SliceStack, advance: Callable[[int], object] | None = None) -> Volume:
     """Return the probability of lesion of a study, float32, on the grid of its CT."""
-    return Volume(from_slices(predict_stack(predictor, stack), stack.affine, stack.plane), stack.affine, stack.forms)
+    found = predict_stack(predictor, stack, advance)
+    return Volume(from_slices(found, stack.affine, stack.plane), stack.affine, stack.forms)
 
 
 def segment(
