@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lesionbench import __version__
 from lesionbench.cli import main
@@ -369,3 +369,51 @@ def test_a_mistake_with_data_is_one_message(tmp_path, monkeypatch, capsys, argum
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("lesionbench: ") and said in error
+
+
+def test_many_scans_go_into_a_folder_and_a_failure_is_the_exit_status(run, scan, tmp_path, capsys):
+    (tmp_path / "bad.nii").write_bytes(b"no image")
+    runs = ["--run", str(run), "--run", str(run), "--device", "cpu"]
+    assert main(["segment", str(scan), "--out", str(tmp_path / "out"), *runs]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 run. Threshold 0.5") and (tmp_path / "out/scan/lesion.nii.gz").is_file()
+    assert main(["segment", str(scan), str(tmp_path / "bad.nii"), "--out", str(tmp_path / "out"), *runs]) == 1
+    error = capsys.readouterr().err
+    assert "lesionbench: 1 of 2 scans could not be segmented:" in error and "bad.nii: cannot be read" in error
+
+
+def test_several_runs_are_averaged_into_one_mask(run, scan, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    weights = load_file(run / "weights.safetensors")
+    weights["head.bias"] -= 1
+    save_file(weights, other / "weights.safetensors")
+    record = json.loads((run / "run.json").read_text())
+    del record["weights_sha256"]
+    (other / "run.json").write_text(json.dumps(record))
+    volumes = []
+    for runs in ([run], [other], [run, other]):
+        given = [word for folder in runs for word in ("--run", str(folder))]
+        assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), *given, "--device", "cpu"]) == 0
+        volumes.append(float(capsys.readouterr().out.split()[-2]))
+    assert volumes[0] > volumes[2] == volumes[1] == 0  # the mean of 0.5 and less is below the threshold
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.nii"], "1 file without --out: give SCAN and MASK"),
+        (["a.nii", "b.nii", "c.nii"], "3 files without --out"),
+        (["a.nii", "m.nii.gz", "--preview"], "--preview needs --out FOLDER"),
+        (["a.nii", "--out", "o"], "a.nii: no such file or folder"),
+        (["m.nii", "n.nii", "--out", "o", "--lungs", "l.nii"], "--lungs is the mask of one scan, and there are 2"),
+        (["m.nii", "--out", "m.nii"], "--out m.nii: this is a file"),
+    ],
+)
+def test_wrong_arguments_are_told_before_anything_is_loaded(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "lesionbench.segmentation.batch", None)  # its import would fail
+    (tmp_path / "run").mkdir()
+    for name in ("m.nii", "n.nii"):
+        (tmp_path / name).touch()
+    assert said in error_of(capsys, *arguments, "--run", "run")

@@ -10,10 +10,12 @@ import pytest
 import SimpleITK
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 
+from lesionbench.data.dicom import find_series, read_slices
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.volume import match_grid
 from lesionbench.errors import UserError
+from lesionbench.files import visible_files
 from oriented import make_affine, some_hu
 from sliced import write_series
 
@@ -248,3 +250,24 @@ def test_a_folder_is_no_mask_and_a_slice_no_scan(folder, caplog):
     with caplog.at_level(logging.WARNING):
         read_ct(folder)
     assert not caplog.records
+
+
+def test_the_series_among_files_are_told_with_the_folders_that_hold_them(folder):
+    write_series(folder.parent / "two/a", HU[:, :, :2], AFFINE, SeriesInstanceUID="1.2.3", SeriesNumber=5)
+    second = AFFINE.copy()
+    second[:3, 3] += AFFINE[:3, 2] * 2
+    write_series(folder.parent / "two/b", HU[:, :, 2:], second, SeriesInstanceUID="1.2.3", SeriesNumber=5)
+    write_series(folder / "scout", HU, AFFINE, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    found, others = find_series(visible_files(folder.parent))
+    assert {(series.number, series.folder) for series in found} == {("2", folder), ("5", folder.parent / "two")}
+    assert "localizer, 4 images" in others
+    assert [series.number for series in find_series(visible_files(folder.parent), "1.2.3")[0]] == ["5"]
+
+
+def test_the_files_of_a_series_are_in_the_order_of_its_voxels(folder):
+    paths = read_slices(folder)
+    volume = read_ct(folder).data
+    assert sorted(paths) == sorted(folder.iterdir())
+    for k, path in enumerate(paths):
+        piece = pydicom.dcmread(path)
+        assert (piece.pixel_array.T * piece.RescaleSlope + piece.RescaleIntercept == volume[:, :, k]).all()
