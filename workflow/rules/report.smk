@@ -208,6 +208,7 @@ rule summary:
             labels={"result": "Summary"},
         ),
         config="<results>/config.json",
+        checklist=table("checklist", "At a glance"),
     log:
         "<logs>/summary.log",
     conda:

@@ -26,6 +26,7 @@ from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.experiment.rows import Run, Trained
 from lesionbench.files import atomic
+from lesionbench.report.checklist import Facts, checklist
 from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.cost import cost_table
 from lesionbench.report.external_table import external_table
@@ -101,6 +102,24 @@ def redo_cost(results: Finished, folder: Path) -> None:
             len(experiment.settings["seeds"]),
         )
     _write(table, folder, "cost")
+
+
+def redo_checklist(results: Finished, folder: Path) -> None:
+    """Fill in the checklist again."""
+    experiment = results.experiment
+    facts = Facts(
+        experiment.used_settings,
+        experiment.labels,
+        experiment.elsewhere,
+        read_comparison(results.folder / "comparison.json"),
+        results.inventory(),
+        [read_frame(results.folder / f"splits/fold-{fold}.csv") for fold in experiment.folds],
+        [
+            json.loads((results.folder / run_folder("models", run) / "run.json").read_text(encoding="utf-8"))
+            for run in experiment.trainings
+        ],
+    )
+    _write(checklist(facts), folder, "checklist")
 
 
 def own_networks(results: Finished) -> list[str]:
