@@ -15,7 +15,7 @@ from lesionbench.evaluation.comparison import FAILURE, Comparison
 from lesionbench.evaluation.lesions import LOOSE, STRICT
 from lesionbench.evaluation.subgroups import axial_spacing
 from lesionbench.report.subset_table import SUBSET_TITLES
-from lesionbench.report.tables import Table, format_number
+from lesionbench.report.tables import Table, format_interval, format_number
 from lesionbench.words import counted, listed
 
 CLAIM, RELOADED = "CLAIM 2024", "Metrics Reloaded"
@@ -88,7 +88,7 @@ def _claim(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
         "The configuration with all defaults is in config.json and summary.html",
         "Registration",
     )
-    commits = sorted({str(record["environment"]["git_commit"]) for record in facts.records})
+    commits = sorted({record["environment"]["git_commit"] or "unknown" for record in facts.records})
     yield (
         "43",
         "Availability of code, models and data",
@@ -123,8 +123,8 @@ def _claim_data(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     yield "12", "Missing data", undefined, "Missing clinical data, if any are used"
     spacings = sorted({axial_spacing(*row) for row in zip(table["spacing_mm"], table["orientation"], strict=True)})
     known = [spacing for spacing in spacings if spacing == spacing]
-    range_mm = f"{known[0]:g} to {known[-1]:g} mm" if known else ""
-    yield "13", "Acquisition", f"Axial slices {range_mm} apart" if known else "", "Scanners, dose, kernel, contrast"
+    range_mm = " to ".join(dict.fromkeys(f"{spacing:g}" for spacing in known[:1] + known[-1:]))
+    yield "13", "Acquisition", f"Axial slices {range_mm} mm apart" if known else "", "Scanners, dose, kernel, contrast"
 
 
 def _claim_reference(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
@@ -192,7 +192,8 @@ def _claim_evaluation(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
         "Other analyses",
     )
     yield "31", "Explainability", "None made", ""
-    yield "32", "Internal testing", f"{_sample(facts)} that no training and no choice has seen", ""
+    unseen = " that no training and no choice here has seen" if facts.trained else ""
+    yield "32", "Internal testing", f"{_sample(facts)}{unseen}", ""
     sets = "; ".join(section.get("label", name) for name, section in facts.config["external"].items())
     yield "33", "External testing", sets or "None", "" if sets else "Why there is none"
     yield "34", "Registration of a trial", "", "If it is one"
@@ -208,7 +209,7 @@ def _claim_results(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     )
     yield "36", "Demographics", "", "Age, sex and severity in each partition"
     dice = [
-        f"{row.label} {format_number(row.mean_dice)} ({format_number(row.mean_low)} to {format_number(row.mean_high)})"
+        f"{row.label} {format_number(row.mean_dice)} ({format_interval(row.mean_low, row.mean_high)})"
         for row in models.itertuples()
     ]
     yield "37", "Performance", f"Mean Dice: {'; '.join(dice)}", "Against readers, if that is claimed"
@@ -244,7 +245,8 @@ def _reloaded(facts: Facts) -> Iterator[tuple[str, str, str]]:
 
 def _sample(facts: Facts) -> str:
     sample = facts.comparison.sample
-    return f"{counted(sample.studies, 'study')} with lesion of {counted(sample.patients, 'patient')}"
+    several = f" of {counted(sample.patients, 'patient')}" if sample.patients < sample.studies else ""
+    return f"{counted(sample.studies, 'study')} with lesion{several}"
 
 
 def _range(counts: Sequence[int]) -> str:
