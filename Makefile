@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup demo test test-slurm check bench docs names lock clean
+.PHONY: help setup method-nnunet demo test test-slurm check bench docs names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -14,6 +14,16 @@ setup: .venv/ready  ## Make .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r envs/lock.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+method-nnunet: .venv-nnunet/ready  ## Make .venv-nnunet, in which the external method nnunet runs
+
+# What a method pins as .venv has it is not installed again: a .pth file shows it there.
+.venv-%/ready: workflow/methods/%/requirements.txt .venv/ready
+	$(BIN)/python -m venv .venv-$*
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		$(BIN)/python -c "$$site" > "$$(.venv-$*/bin/python -c "$$site")/shared.pth"
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 demo: setup  ## Run all of the workflow on a small synthetic data set into results/demo/
@@ -50,9 +60,14 @@ docs: setup  ## Build the documentation as a site into site/
 names: setup  ## Renew the list of architectures, encoders and options, after a new version of smp or timm
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
-lock:  ## Renew envs/lock.txt from pyproject.toml (needs uv)
+lock:  ## Renew envs/lock.txt from pyproject.toml, and the locks of methods by it (needs uv)
 	uv pip compile pyproject.toml --extra capsule --extra dicom --extra dev --extra docs --universal --generate-hashes \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
+	grep -oE '^[a-z0-9][^\\]*' envs/lock.txt | grep -v '^timm=' > .constraints.txt  # nnU-Net needs an older timm
+	uv pip compile workflow/methods/nnunet/requirements.in --constraint .constraints.txt --universal --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--output-file workflow/methods/nnunet/requirements.txt
+	rm .constraints.txt
 
-clean:  ## Remove .venv, the site and what the demo made
-	rm -rf .venv site results/demo logs/demo
+clean:  ## Remove .venv, the environments of methods, the site and what the demo made
+	rm -rf .venv .venv-* site results/demo logs/demo

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special, stats
 from tabulate import tabulate
 
+from lesionbench.evaluation.selection import corrected_for_choice
 from lesionbench.evaluation.simulation import MEAN_DICE, dice_at
 from lesionbench.evaluation.statistics import (
     Estimate,
@@ -124,6 +125,20 @@ def coverage_of_means(repetitions: int = REPETITIONS) -> Table:
             ]
         )
     return Table(["patients", "BCa bootstrap", "t", "logit-t", "width of logit-t"], rows)
+
+
+def choice_of_the_best(repetitions: int = REPETITIONS) -> Table:
+    """How far the best of equal rows is above the truth, before and after the correction for its choice."""
+    rng = np.random.default_rng(9)
+    rows = []
+    for patients in (10, 20, 50):
+        for count in (2, 5, 20):
+            scores = draw_scores(rng, repetitions, count, patients)[:, 0, :, :, 0].transpose(1, 0, 2)
+            best = scores.mean(axis=-1).max(axis=-1) - MEAN_DICE
+            corrected = np.array([corrected_for_choice(one, 500) for one in scores]).T
+            errors = [f"{error.mean().round(3) + 0:.3f}" for error in (best, corrected[0] - MEAN_DICE)]
+            rows.append([count, patients, *errors, covered(corrected[1:], MEAN_DICE)])
+    return Table(["rows", "patients", "error of the best", "error corrected", "interval covers"], rows)
 
 
 def bca(values: np.ndarray) -> np.ndarray:
@@ -303,6 +318,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "errors by patient": errors_by_patient,
     "rare failures": errors_of_rare_failures,
     "power": power,
+    "choice of the best": choice_of_the_best,
     "cross-validation": coverage_in_cross_validation,
 }
 

@@ -14,6 +14,7 @@ from lesionbench.cli import main
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.phantom_layouts import write_layout
 from lesionbench.data.studies import Phantom
+from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
 from lesionbench.segmentation import inference
@@ -43,7 +44,8 @@ def run(tmp_path):
 def scan(tmp_path):
     affine = np.array([[0, -2.0, 0, 10], [3.0, 0, 0, -5], [0, 0, -4.0, 7], [0, 0, 0, 1]])
     path = tmp_path / "scan.nii.gz"
-    nib.save(nib.Nifti1Image(np.full((9, 11, 5), -800, np.int16), affine), path)
+    hu = np.where(np.arange(9 * 11 * 5).reshape(9, 11, 5) % 3, -850, 40).astype(np.int16)
+    nib.save(nib.Nifti1Image(hu, affine), path)
     return path
 
 
@@ -56,7 +58,10 @@ def help_of(capsys, *arguments):
 
 def test_help_tells_what_each_command_does_with_an_example(capsys):
     said = help_of(capsys)
-    assert "segment the lesions of one CT and print their volume" in " ".join(said.split()) and "--version" in said
+    assert (
+        "segment the lesions of one CT, or of many, and print their volume" in " ".join(said.split())
+        and "--version" in said
+    )
     example = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
     assert example in said and example in help_of(capsys, "segment")
     assert main([]) == 0 and capsys.readouterr().out == said
@@ -220,7 +225,8 @@ def test_a_scan_that_is_no_scan_is_called_what_it_is(run, tmp_path, capsys):
 
 
 def test_a_folder_of_slices_is_segmented_by_the_series_that_is_chosen(run, tmp_path, capsys):
-    write_series(tmp_path / "ct", np.zeros((9, 11, 5)), make_affine("LPS"))
+    hu = np.where(np.arange(9 * 11 * 5).reshape(9, 11, 5) % 3, -850, 40)
+    write_series(tmp_path / "ct", hu, make_affine("LPS"))
     write_series(tmp_path / "ct" / "coronal", np.zeros((9, 11, 4)), make_affine("LIP"), SeriesDescription="Cor")
     assert "there are 2 CT series" in error_of(capsys, tmp_path / "ct", tmp_path / "mask.nii.gz", "--run", run)
     arguments = ["segment", str(tmp_path / "ct"), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]
@@ -242,9 +248,7 @@ def test_a_folder_that_is_no_run_is_called_what_it_is(run, scan, tmp_path, capsy
     shutil.copytree(run, model / "fold-0" / "seed-0")
     (tmp_path / "empty").mkdir()
     for folder, what in {
-        model: f"holds 1 run and is none itself: {model}/fold-0/seed-0",
         model.parent: f"holds 1 run and is none itself: {model}/fold-0/seed-0",
-        model / "fold-0": f"holds 1 run and is none itself: {model}/fold-0/seed-0",
         run / "weights.safetensors": "this is a file",
         tmp_path / "empty": "this folder has no run.json",
         tmp_path / "none": "no such folder",
@@ -286,7 +290,7 @@ def test_mirror_images_are_predicted_where_it_is_asked_for(run, scan, tmp_path, 
 def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, capsys):
     shutil.rmtree(run)
     for arguments, said in [
-        ([str(scan), str(tmp_path / "mask.nii.gz")], "run.json"),
+        ([str(scan), str(tmp_path / "mask.nii.gz")], "no such folder"),
         ([str(scan), str(tmp_path / "mask.png")], "mask.png"),
     ]:
         assert main(["segment", *arguments, "--run", str(run), "--device", "cpu"]) == 1
@@ -326,6 +330,8 @@ def test_a_file_that_is_no_record_of_a_training_is_named(record, run, scan, tmp_
 
 def test_weights_that_do_not_fit_the_record_are_told(run, scan, tmp_path, capsys):
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"weights_sha256": sha256(run / "weights.safetensors")}))
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
     assert "do not fit" in error and "Train again" in error and len(error) < 600

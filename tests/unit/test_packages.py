@@ -138,6 +138,7 @@ def test_a_models_entry_has_the_keys_that_decide_its_network():
     rules = read_schema()["$defs"]["model"]["properties"]
     entry = asdict(ModelEntry("Unet"))
     others = {"label", "predictions", "external_predictions", "members", "training", "preprocessing", "evaluation"}
+    others |= {"method", "command", "seeded", "gpu", "sweep"}
     assert entry.keys() == rules.keys() - others
     assert entry == {"architecture": "Unet", "encoder": None, "encoder_weights": None, "options": {}}
     assert not any("default" in rules[name] for name in entry)

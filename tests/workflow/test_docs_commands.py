@@ -67,6 +67,8 @@ def checkout(repository, tmp_path_factory):
         "model": model,
         "training": {"batch_size": 2, "precision": "float32"},
         "preprocessing": {"plane": "coronal", "hu_window": [-1000, 1000], "hu_scale": 1000},
+        "studies": {"train": ["study_0001"], "validation": ["study_0002"]},
+        **{"fold": 0, "seed": 0, "epochs": 1, "best_epoch": 1, "parameters": 1},
     }
     weights = build_network(ModelEntry(**model)).module.state_dict()
     history = [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}]

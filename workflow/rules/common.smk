@@ -34,7 +34,7 @@ from lesionbench.experiment.config import fill_empty_sections
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.experiment.typed import check_config_files, expand_pathvars
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
 from lesionbench.files import sha256
 from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
 from lesionbench.words import Verbatim
@@ -46,6 +46,7 @@ try:
     files = list(getattr(workflow, "configfiles", []))
     check_config_files(files)
     fill_empty_sections(config, files[-1:] + files[:-1])
+    place_own_files(config, files[-1:] + files[:-1])
     expand_pathvars(workflow.pathvars.items)
     experiment = plan_experiment(config)
 except UserError as error:
@@ -91,19 +92,30 @@ def left_over_jobs():
     Snakemake notes the number of a job that it has submitted; the job itself deletes that note once it runs, so
     trainings leave their own.
     """
+    training_rules = (rules.train.rule, rules.run_method.rule)
     try:
         due = list(workflow.dag.needrun_jobs())
         noted = {number for job in due for number in workflow.persistence.external_jobids(job)}
-        trainings = [Path(job.output.run).parent for job in due if job.rule is rules.train.rule]
+        trainings = [Path(job.output.run).parent for job in due if job.rule in training_rules]
     except AttributeError as error:
         print(f"This version of Snakemake does not say which jobs are due ({error}).", file=sys.stderr)
         return set()
     return noted | {claimed_by(folder) for folder in trainings} - {None}
 
 
+def due_methods():
+    """The models of external methods of which jobs are due; all where Snakemake does not say."""
+    try:
+        due = list(workflow.dag.needrun_jobs())
+    except AttributeError:
+        return experiment.methods
+    return {job.wildcards.model for job in due if job.rule is rules.run_method.rule}
+
+
 # Jobs do not run this.
 onstart:
     try:
+        experiment.check_programs(due_methods())
         cancel_left_over(left_over_jobs())
     except UserError as error:
         raise WorkflowError(str(error)) from None

@@ -125,6 +125,7 @@ use rule evaluate as evaluate_external with:
 
 use rule compare as compare_external with:
     input:
+        **of_sweeps,
         metrics=lambda wildcards: of_runs(
             f"<results>/external/{wildcards.external}/metrics/{{model}}/fold-{{fold}}/seed-{{seed}}/studies.csv",
             experiment.external_runs(wildcards.external),
@@ -147,6 +148,8 @@ use rule compare as compare_external with:
         scoring=experiment.scoring,
         patients=in_set("patients"),
         test_share=0,
+        sweeps=experiment.sweeps,
+        sweep_trainings=[list(run) for run in experiment.sweep_trainings],
         studies=in_set("words"),
         code=code_digest("compare"),
     message:

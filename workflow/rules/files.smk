@@ -76,14 +76,34 @@ shown_studies = experiment.tested(experiment.first_fold)
 shown_stacks = collect(f"<results>/slices/{experiment.preprocessing.cut}/{{study}}.npz", study=shown_studies)
 # The files of each kind of input that figures read.
 figure_inputs = {
+    "calibration": "<results>/calibration/curves.csv",
     "classes": "<results>/dataset/classes.csv",
     "comparison": "<results>/comparison.json",
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     "inventory": "<results>/dataset/studies.csv",
+    "points": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json", experiment.choices),
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
 }
+# What the rows of sweeps left of their validation.
+of_sweeps = {
+    name: of_runs(f"<results>/models/{{model}}/fold-{{fold}}/seed-{{seed}}/{file}", experiment.sweep_trainings)
+    for name, file in (("histories", "history.csv"), ("records", "run.json"))
+}
+
+# The runs and the models of those that are of some.
+figure_runs = {"histories": experiment.trainings, "points": experiment.choices}
+figure_labels = {
+    "calibration": experiment.calibrated_labels,
+    "histories": experiment.network_labels,
+    "points": experiment.choice_labels,
+}
+
+
+def first_of(kinds, figure, empty):
+    """What belongs to the first kind of input that a figure reads and that has it."""
+    return next((kinds[kind] for kind in FIGURES[figure].reads if kind in kinds), empty)
 
 
 def table(name, category, folder="<results>/tables", **shown):
@@ -101,7 +121,8 @@ def table(name, category, folder="<results>/tables", **shown):
 def comparison_tables(category, *folder, **shown):
     """The tables of a comparison, by their names."""
     names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
-    return {name: table(name, category, *folder, **shown) for name in names}
+    further = ("sweeps", "sweep_rows") if experiment.sweeps else ()
+    return {name: table(name, category, *folder, **shown) for name in (*names, *further)}
 
 
 def figure(name, caption, category, labels, folder="<results>/figures", **shown):
@@ -119,6 +140,10 @@ def targets():
         # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
         [of_runs(file, experiment.trainings) for file in rules.train.output],
         [masks_of(*run) for run in experiment.runs],
+        [
+            of_runs(file, experiment.method_runs)
+            for file in (rules.run_method.output.run, rules.run_method.output.validation)
+        ],
         [of_runs(file) for file in rules.evaluate.output],
         rules.summary.output,
         rules.inventory.output,
@@ -128,6 +153,8 @@ def targets():
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
         rules.compare_cost.output if experiment.costs else [],
+        rules.list_operating_points.output if experiment.choices else [],
+        rules.compare_calibration.output if experiment.calibrated else [],
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],

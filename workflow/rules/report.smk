@@ -44,6 +44,7 @@ rule findings_table:
 
 rule compare:
     input:
+        **of_sweeps,
         metrics=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/studies.csv"),
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
         inventory="<results>/dataset/studies.csv",
@@ -65,6 +66,8 @@ rule compare:
         scoring=experiment.scoring,
         patients=experiment.patients,
         test_share=experiment.test_share,
+        sweeps=experiment.sweeps,
+        sweep_trainings=[list(run) for run in experiment.sweep_trainings],
         studies=experiment.test_studies(),
         code=code_digest("compare"),
     message:
@@ -75,8 +78,8 @@ rule compare:
 
 rule compare_cost:
     input:
-        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
-        predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.trainings),
+        records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.costed),
+        predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.costed),
         checks=collect("<results>/checks/models/{model}.json", model=experiment.networks),
     output:
         table("cost", "Comparison"),
@@ -88,15 +91,36 @@ rule compare_cost:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        runs=[list(run) for run in experiment.trainings],
+        runs=[list(run) for run in experiment.costed],
         labels=experiment.labels,
         rows=experiment.costs,
-        seeds=len(settings["seeds"]),
         code=code_digest("compare_cost"),
     message:
         "Comparing the cost of the models"
     script:
         "../scripts/compare_cost.py"
+
+
+rule list_operating_points:
+    input:
+        figure_inputs["points"],
+    output:
+        table("operating_points", "Comparison"),
+    log:
+        "<logs>/list_operating_points.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=10,
+    params:
+        runs=[list(run) for run in experiment.choices],
+        labels=experiment.choice_labels,
+        code=code_digest("list_operating_points"),
+    message:
+        "Listing the operating points"
+    script:
+        "../scripts/list_operating_points.py"
 
 
 rule plot:
@@ -120,11 +144,11 @@ rule plot:
         function=lambda wildcards: FIGURES[wildcards.figure].function,
         reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
         caption=lambda wildcards: caption(wildcards.figure, experiment),
-        runs=lambda wildcards: experiment.trainings if "histories" in FIGURES[wildcards.figure].reads else [],
+        runs=lambda wildcards: first_of(figure_runs, wildcards.figure, []),
         best_epoch_by=lambda wildcards: (
             experiment.best_epoch_by if "histories" in FIGURES[wildcards.figure].reads else {}
         ),
-        labels=lambda wildcards: experiment.network_labels if "labels" in FIGURES[wildcards.figure].reads else {},
+        labels=lambda wildcards: first_of(figure_labels, wildcards.figure, {}),
         shown=lambda wildcards: shown_studies if "stacks" in FIGURES[wildcards.figure].reads else [],
         code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
     message:
@@ -200,6 +224,7 @@ rule summary:
         comparison="<results>/comparison.json",
         records=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.trainings),
         weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
+        methods=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.method_runs),
     output:
         page=report(
             "<results>/summary.html",
@@ -219,6 +244,7 @@ rule summary:
     params:
         config=experiment.used_settings,
         reference=experiment.reference_results,
+        sweeps=experiment.sweeps,
         labels=experiment.labels,
         elsewhere=experiment.elsewhere,
         trainings=[list(run) for run in experiment.trainings],

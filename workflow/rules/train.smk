@@ -35,7 +35,7 @@ rule try_models:
         seen=experiment.seen(),
         reading=experiment.reading(),
         content=lambda wildcards: experiment.contents(experiment.annotated_scans),
-        code=code_digest("try_models"),
+        code=experiment.trial_code(),
     message:
         "Trying the networks on slices of the sizes that they will get"
     script:
@@ -72,6 +72,8 @@ rule train:
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
     log:
         "<logs>/train/{model}/fold-{fold}/seed-{seed}.log",
+    wildcard_constraints:
+        model=one_of(experiment.networks),
     conda:
         "../../envs/torch.yaml"
     threads: 4

@@ -1,4 +1,4 @@
-"""Compute what each trained model costs."""
+"""Compute what each model that is trained here costs."""
 
 from lesionbench.logs import job_log
 
@@ -13,6 +13,5 @@ with job_log(snakemake.log[0]):
         snakemake.params.runs,
         snakemake.params.rows,
         snakemake.params.labels,
-        snakemake.params.seeds,
     )
     write_table(table, snakemake.output)

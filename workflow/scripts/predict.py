@@ -19,7 +19,7 @@ with job_log(snakemake.log[0]):
     folder = Path(snakemake.output[0])
     params = snakemake.params
     point = find_point(params.point, snakemake.input.point)
-    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring)
+    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring, code=None)
     rows = []
     for path in read_manifest(snakemake.input.slices).values():
         started = perf_counter()

@@ -27,11 +27,11 @@ with job_log(snakemake.log[0]):
         elsewhere=params.elsewhere,
         answer=describe_answer(comparison),
         data=describe_data(inputs.studies, inputs.slices, inputs.splits),
-        provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels),
+        provenance=read_provenance(params.trainings, inputs.records, inputs.weights, params.labels, inputs.methods),
     )
     with atomic(snakemake.output.page) as path:
         path.write_text(page, encoding="utf-8")
-    write_config(params.config, params.reference, snakemake.output.config)
+    write_config(params.config, params.reference, params.sweeps, snakemake.output.config)
     facts = Facts(
         params.config,
         params.labels,
@@ -39,6 +39,6 @@ with job_log(snakemake.log[0]):
         comparison,
         read_frame(inputs.studies),
         [read_frame(path) for path in inputs.splits],
-        [json.loads(Path(path).read_text(encoding="utf-8")) for path in inputs.records],
+        [json.loads(Path(path).read_text(encoding="utf-8")) for path in [*inputs.records, *inputs.methods]],
     )
     write_table(checklist(facts), snakemake.output.checklist)

@@ -39,6 +39,7 @@ def test_the_demo_compares_the_four_models_on_at_least_eight_studies():
     default, demo = read("config.yaml"), merged(read("config.yaml"), read("presets/demo.yaml"))
     experiment = plan_experiment(demo)
     assert [len(fold.test) >= 8 for fold in experiment.folds.values()] == [True]
+    assert list(experiment.rows) == [*default["compare"], "threshold"]
     assert list(experiment.networks) == default["compare"]
     for model in experiment.networks:
         built, original = experiment.settings["models"][model], default["models"][model]
@@ -110,7 +111,7 @@ def test_the_order_of_keys_does_not_matter():
             "models",
             {"unet": {"architecture": "Unet", "predictions": "masks"}},
             [
-                "models.unet: it needs one of architecture, predictions, members, and only one",
+                "models.unet: it needs one of architecture, predictions, members, method, command, and only one",
                 "architecture: classic-unet",
             ],
         ),
@@ -251,10 +252,7 @@ def test_a_model_mirrors_as_the_experiment_does_unless_it_says_otherwise():
     models = {"unet": {"architecture": "classic-unet"}, "other": other}
     config = {"models": models, "compare": ["unet", "other"], "evaluation": {"mirroring": True}}
     resolved = resolve_config(config)["models"]
-    assert (resolved["unet"]["evaluation"], resolved["other"]["evaluation"]) == (
-        {"mirroring": True},
-        {"mirroring": False},
-    )
+    assert [resolved[model]["evaluation"]["mirroring"] for model in ("unet", "other")] == [True, False]
 
 
 def test_a_warmup_that_outlasts_the_training_is_an_error():
@@ -272,3 +270,37 @@ def test_augmentation_is_a_strength_or_a_boolean(given):
     assert resolve_config(config | {"training": {"augmentation": given}})
     with pytest.raises(UserError, match=r"training\.augmentation"):
         resolve_config(config | {"training": {"augmentation": "much"}})
+
+
+def resolved_method(**entry):
+    return resolve_config({"models": {"other": entry}, "compare": ["other"]})["models"]["other"]
+
+
+def test_the_options_of_a_method_are_completed_and_those_of_a_command_are_as_they_are():
+    options = resolved_method(method="nnunet", options={"epochs": "50"})["options"]
+    assert options == {"configuration": "2d", "epochs": 50, "iterations": 250, "mirroring": True}
+    assert resolved_method(command="my-tool", options={"a": [1]})["options"] == {"a": [1]}
+    assert resolved_method(command=["my-tool"])["options"] == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"method": "nnunett"}, ["models.other.method: there is no method nnunett", "Did you mean nnunet?"]),
+        ({"method": "nnunet", "options": {"epoch": 3}}, ["models.other.options.epoch: there is", "epochs: 1000"]),
+        ({"method": "nnunet", "options": {"epochs": 0}}, ["models.other.options.epochs: 0 is less"]),
+        ({"method": "nnunet", "options": {"configuration": 4}}, ["options.configuration", "configuration: 2d"]),
+        ({"method": "empty", "options": {"epochs": 1}}, ["models.other.options.epochs: there is no such key"]),
+        ({"method": "empty", "training": {"loss": "dice"}}, ["models.other: an external method trains by itself"]),
+        ({"method": "empty", "gpu": True}, ["so gpu would have no effect"]),
+        ({"command": "tool 'x"}, ["models.other.command: No closing quotation"]),
+        ({"command": []}, ["models.other.command: the list is empty"]),
+        ({"command": ["tool", 3]}, ["models.other.command.1: YAML reads 3 there, which is not text"]),
+        ({"command": "tool", "encoder": "resnet34"}, ["so encoder would have no effect", "command: tool"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_external_method_is_named_with_the_right_line(entry, said):
+    with pytest.raises(UserError) as error:
+        resolved_method(**entry)
+    for text in said:
+        assert text in str(error.value)

@@ -215,6 +215,18 @@ def test_files_of_the_users_in_two_folders_count_both_even_under_one_name(librar
     assert digest_after(tmp_path / "two", "parts.py", "= 1", "= 2", files) != before
 
 
+def test_comments_and_docstrings_of_a_users_file_do_not_count(library, tmp_path):
+    write(tmp_path / "net.py", '"""Doc."""\n\nA = 1\n')
+    also = [str(tmp_path / "net.py")]
+    before = digest.code_digest("fit", also)
+    assert digest_after(tmp_path, "net.py", '"""Doc."""\n\nA = 1\n', "A = (1)  # one\n", also) == before
+
+
+def test_a_package_counts_by_its_version(library):
+    digests = {digest.code_digest("fit", also) for also in ([], ["monai==1.5"], ["monai==1.6"])}
+    assert len(digests) == 3
+
+
 def test_digests_are_the_same_wherever_the_checkout_lies(library, tmp_path, monkeypatch):
     before = digest.code_digest("fit")
     elsewhere = tmp_path / "elsewhere" / "copy"
@@ -225,7 +237,8 @@ def test_digests_are_the_same_wherever_the_checkout_lies(library, tmp_path, monk
 
 
 def test_only_these_modules_decide_no_byte():
-    silent = ("environment", "errors", "experiment.slurm", "logs", "models.names", "models.trial", "training.memory")
+    silent = ("environment", "errors", "experiment.slurm", "logs", "training.memory")
+    silent = sorted([*silent, *(f"models.{name}" for name in ("contract", "declared", "names", "trial"))])
     assert sorted(digest.SILENT) == [f"lesionbench.{name}" for name in silent]
     for name in digest.SILENT:
         assert (digest.SCRIPTS / f"{name.replace('.', '/')}.py").is_file()

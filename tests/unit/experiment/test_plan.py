@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lesionbench.errors import UserError
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.rows import Run
 from planned import MODELS, config, with_masks
@@ -117,3 +118,45 @@ def test_the_table_may_choose_the_series_of_a_study(tmp_path):
     experiment = plan_experiment(config(dataset=data, compare=["a"]))
     assert [experiment.study_reading(study)["series"] for study in "123"] == ["lung", "CHEST*", "CHEST*"]
     assert experiment.categories == []
+
+
+def with_methods(**models):
+    return plan_experiment(config(models={**MODELS, **models}, compare=["a", *models], seeds=[3, 1]))
+
+
+def test_a_method_is_given_all_studies_and_the_masks_of_those_to_learn_from():
+    experiment = with_methods(tool={"command": "tool"}, nothing={"method": "empty"})
+    handed = experiment.handed_studies(0)
+    subsets = [subset for _, subset, _ in handed]
+    assert [study for study, _, _ in handed] == [study for part in experiment.subsets(0).values() for study in part]
+    assert len(experiment.handed_scans(0)) == len(handed) == 10
+    learned = [study for study, subset, _ in handed if subset != "test"]
+    assert [Path(path).name for path in experiment.handed_masks(0)] == [f"{study}_mask.nii.gz" for study in learned]
+    assert subsets.count("test") == 2
+    assert experiment.method_runs == [Run("tool", 0, 3), Run("tool", 0, 1), Run("nothing", 0, 3)]
+
+
+def test_a_method_sees_the_scans_of_external_sets_under_their_names(tmp_path):
+    touch(tmp_path, "ct/x.nii.gz", "masks/x.nii.gz")
+    external = {"there": {"root": str(tmp_path), "ct": "ct/{study}.nii.gz", "mask": "masks/{study}.nii.gz"}}
+    external["there"]["lesion_labels"] = [3]
+    experiment = plan_experiment(config(models={"a": {"method": "empty"}}, compare=["a"], external=external))
+    study, subset, reading = experiment.handed_studies(0)[-1]
+    assert (study, subset) == ("x", "external/there") and reading["lesion_labels"] is None
+    assert experiment.handed_scans(0)[-1] == f"{tmp_path}/ct/x.nii.gz"
+    assert not any(str(tmp_path) in path for path in experiment.handed_masks(0))
+
+
+def test_captions_name_the_seeds_of_methods_that_draw_at_random():
+    assert (
+        "averaged over 2 seeds"
+        in plan_experiment(config(models={"tool": {"command": "tool"}}, compare=["tool"], seeds=[3, 1])).test_studies()
+    )
+    nothing = plan_experiment(config(models={"nothing": {"method": "empty"}}, compare=["nothing"], seeds=[3, 1]))
+    assert nothing.test_studies() == "2 test studies" and nothing.shown_studies("nothing") == "2 test studies"
+
+
+def test_a_program_that_is_not_there_is_told_before_anything_runs():
+    with pytest.raises(UserError, match=r"models\.tool: there is no program no-such-tool to call"):
+        with_methods(tool={"command": "no-such-tool"}).check_programs(["tool"])
+    with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"}).check_programs(["nothing"])

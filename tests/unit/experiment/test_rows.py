@@ -1,15 +1,19 @@
 """Each kind of row answers for itself what the rules and the report ask of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.experiment import digest
 from lesionbench.experiment.digest import code_digest
-from lesionbench.experiment.rows import Elsewhere, Ensemble, Run, Trained, make_rows
+from lesionbench.experiment.rows import Elsewhere, Ensemble, Method, Run, Trained, make_rows
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.programs import Program
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
+from owned import entry_of, write_network
 from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
@@ -124,3 +128,49 @@ def test_members_of_an_ensemble_that_are_not_compared_are_rows_too_after_the_oth
     rows = make_rows(models, ["both", "b"])
     assert list(rows) == ["both", "b", "a"]
     assert rows["both"] == Ensemble("both", "both", POINT, (rows["a"], rows["b"]))
+
+
+@pytest.mark.parametrize(("seeded", "seeds"), [(True, [3, 1]), (False, [3])])
+def test_a_method_has_a_run_a_seed_only_where_it_draws_at_random(seeded, seeds):
+    row = Method("tool", "Tool", POINT, Program(None, ("tool",), seeded=seeded), {})
+    assert row.runs([0, 1], [3, 1]) == [Run("tool", fold, seed) for fold in (0, 1) for seed in seeds]
+    assert row.external_runs([0, 1], [3, 1]) == row.runs([0, 1], [3, 1])
+    assert row.masks(1, 3) == "<results>/predictions/tool/fold-1/seed-3" and row.needs_ct and row.is_tested_on("there")
+
+
+def test_a_method_computes_where_the_experiment_says_if_it_needs_a_gpu():
+    devices = [
+        Method("tool", "Tool", POINT, Program(None, ("tool",), gpu=gpu), {}, "cuda:1").device for gpu in (True, False)
+    ]
+    assert devices == ["cuda:1", "cpu"]
+
+
+def test_settings_with_a_method_or_a_command_are_an_external_method(tmp_path):
+    command = {"command": "tool --x", "options": {"y": 1}, "seeded": False}
+    rows = make_rows({"a": {"method": "empty", "options": {}}, "b": command}, ["a", "b"], "cpu")
+    assert rows["a"] == Method("a", "a", OperatingPoint(), Program.of({"method": "empty"}), {}, "cpu")
+    assert rows["a"].called == {"method": "empty"}
+    assert rows["b"].called == {"command": ["tool", "--x"], "seeded": False, "gpu": False}
+    assert rows["b"].options == {"y": 1} and Program.of(rows["b"].called) == rows["b"].program
+
+
+def test_the_code_of_a_command_is_that_of_its_files(tmp_path):
+    script, weights = tmp_path / "tool.py", tmp_path / "weights.bin"
+    row = Method("tool", "Tool", POINT, Program(None, ("python", str(script), str(weights))), {})
+    codes = []
+    for code, data in (("x = 1", "a"), ("x = 1  # one", "a"), ("x = 2", "a"), ("x = 2", "b")):
+        script.write_text(code)
+        weights.write_text(data)
+        digest._read.cache_clear()
+        digest._read_unit.cache_clear()
+        codes.append(row.code)
+    assert codes[0] == codes[1] and len(set(codes)) == 3
+
+
+def test_an_own_networks_code_counts_for_its_training(tmp_path):
+    path = write_network(tmp_path)
+    own = replace(trained(), entry=entry_of(path))
+    assert own.code == ["training.loss:dice_loss", str(path)] and trained().network_code == []
+    assert replace(trained(), entry=ModelEntry("monai.networks.nets:UNet")).network_code[0].startswith("monai==")
+    other = replace(own, entry=entry_of(write_network(tmp_path / "other", "relu()", "sigmoid()")))
+    assert len({code_digest("train", row.code) for row in (own, other, trained())}) == 3

@@ -2,7 +2,14 @@ import pytest
 
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import read_schema
-from lesionbench.experiment.typed import check_config_files, expand_pathvars, expanded, read_as, read_config_file
+from lesionbench.experiment.typed import (
+    check_config_files,
+    expand_pathvars,
+    expanded,
+    place_own_files,
+    read_as,
+    read_config_file,
+)
 
 
 def read(config):
@@ -72,6 +79,7 @@ def test_every_key_that_takes_a_path_is_marked_in_the_schema():
     marked = {name for section in [*sections, schema["$defs"]["model"]["properties"]] for name in section if
               section[name].get("x-path")}  # fmt: skip
     paths = {
+        "architecture",
         "root",
         "table",
         "file",
@@ -144,3 +152,34 @@ def test_what_is_no_configuration_is_refused(tmp_path, text, said):
     path.write_bytes(text)
     with pytest.raises(UserError, match=f"config.yaml: .*{said}"):
         read_config_file(path)
+
+
+def test_a_file_of_code_is_looked_for_beside_the_configuration_that_names_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("presets/net.py", "presets/both.py", "both.py", "here.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    named = {"a": "net.py:Net", "b": "both.py:Net", "c": "here.py:Net", "d": f"{tmp_path}/here.py:Net", "e": "pkg:Net"}
+    lines = "".join(f"  {name}: {{architecture: '{value}'}}\n" for name, value in named.items())
+    (tmp_path / "presets" / "overlay.yaml").write_text(f"models:\n{lines}  f: {{architecture: net.py:Net}}\n")
+    (tmp_path / "config.yaml").write_text("models:\n  a: {architecture: here.py:Net}\n")
+    (tmp_path / "empty.yaml").write_text("models:\n")
+    config = {"models": {name: {"architecture": value} for name, value in named.items()}}
+    config["models"]["f"] = {"architecture": "Unet"}  # by --config
+    place_own_files(config, ["config.yaml", "presets/overlay.yaml", "empty.yaml"])
+    found = {name: model["architecture"] for name, model in config["models"].items()}
+    assert found == {
+        "a": "presets/net.py:Net",
+        "b": "presets/both.py:Net",
+        "c": "here.py:Net",
+        "d": "here.py:Net",
+        "e": "pkg:Net",
+        "f": "Unet",
+    }
+    sweep = {"architecture": ["net.py:A", "Unet"]}
+    (tmp_path / "presets" / "sweep.yaml").write_text(f"models: {{a: {{sweep: {sweep}}}, b: {sweep}}}\n")
+    place_own_files(config := {"models": {"a": {"sweep": dict(sweep)}, "b": dict(sweep)}}, ["presets/sweep.yaml"])
+    placed = {"architecture": ["presets/net.py:A", "Unet"]}
+    assert config == {"models": {"a": {"sweep": placed}, "b": placed}}
+    place_own_files(config := {"models": None}, ["presets/overlay.yaml"])
+    assert config == {"models": None}

@@ -8,8 +8,9 @@ import pytest
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import resolve_config
 from lesionbench.models.entry import ModelEntry
-from lesionbench.models.names import LIST, list_holds, listed_names, unknown_names
+from lesionbench.models.names import LIST, check_encoder, list_holds, listed_names, unknown_names
 from lesionbench.models.networks import installed_names
+from owned import write_network
 
 REPOSITORY = Path(__file__).parents[3]
 MISSPELT = {"models": {"small": {"architecture": "Unet", "encoder": "resnet43"}}, "compare": ["small"]}
@@ -74,7 +75,14 @@ def test_known_names_pass(entry):
     ("entry", "said"),
     [
         ({"architecture": "unet"}, ["architecture: unet is unknown. Did you mean Unet", "\n  architecture: Unet"]),
-        ({"architecture": "my_models.py:MyNet"}, ["architecture: my_models.py:MyNet is unknown", "classic-unet, Unet"]),
+        (
+            {"architecture": "my-net"},
+            ["architecture: my-net is unknown", "classic-unet, Unet", "path/to/file.py:Class or package.module:Class"],
+        ),
+        (
+            {"architecture": "monai.networks.nets.BasicUNet"},
+            ["a colon before its name. Write:\n  architecture: monai.networks.nets:BasicUNet"],
+        ),
         (
             {"architecture": "resnet34", "encoder": None},
             ["resnet34 is an encoder", "\n  architecture: Unet\n  encoder: resnet34"],
@@ -124,3 +132,47 @@ def test_jobs_with_environments_of_their_own_know_the_list(monkeypatch):
     install(monkeypatch, None)
     with pytest.raises(UserError, match=r"models\.small\.encoder: resnet43 is unknown"):
         resolve_config(MISSPELT)
+
+
+class TestOwn:
+    """The entry of a class of one's own, in a file of the working directory."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_network(tmp_path)
+        write_network(tmp_path, "in_channels=1, classes=1, width=4", "width, depth", name="needs.py")
+
+    @pytest.mark.parametrize(
+        ("entry", "said"),
+        [
+            ({"options": {"width": 3}}, ""),
+            (
+                {"options": {"widht": 3}},
+                "options: net.py:Net takes no widht. Did you mean width? It takes width. Write",
+            ),
+            ({"options": {"classes": 2}}, "options: classes is set by the workflow. Remove it."),
+            (
+                {"architecture": "needs.py:Net", "options": {"depth": 1}},
+                "needs width. Write, for example:\n  options: {wi",
+            ),
+            ({"architecture": "net.py:Other"}, "architecture: net.py has no class Other"),
+            ({"architecture": "none.py:Net"}, "architecture: there is no file none.py"),
+            ({"architecture": "net.py"}, "Name the class in it too. Write, for example:\n  architecture: net.py:Net"),
+        ],
+    )
+    def test_what_its_file_tells_is_told_with_the_right_line(self, entry, said):
+        found = complaints(**{"architecture": "net.py:Net", "encoder": None, **entry})
+        assert said in found and bool(said) == bool(found)
+
+    def test_it_takes_no_encoder(self):
+        for entry in ({"encoder": "resnet18"}, {"encoder_weights": "a.safetensors"}):
+            with pytest.raises(UserError, match=r"models\.mine\.encoder: net\.py:Net is a class of its own\. Remove"):
+                check_encoder(ModelEntry.of({"architecture": "net.py:Net", **entry}), "models.mine.")
+
+    @pytest.mark.parametrize("version", ["99.0", None])
+    def test_it_is_looked_at_whatever_is_installed(self, version, monkeypatch):
+        install(monkeypatch, version)
+        config = {"models": {"mine": {"architecture": "net.py:Net", "options": {"a": 1}}}, "compare": ["mine"]}
+        with pytest.raises(UserError, match=r"models\.mine\.options: net\.py:Net takes no a"):
+            resolve_config(config)

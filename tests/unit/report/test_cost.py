@@ -1,11 +1,16 @@
 """The cost of a model is counted right, and averaged over its runs."""
 
+import json
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from lesionbench.models.networks import build_network
 from lesionbench.report.cost import cost_table, gmacs
+from owned import entry_of, write_network
 from tabled import MOBILE, SMALL, cost_on_a_cpu, write_check, write_runs
 
 LABELS = {"small": "Small", "mobile": "Mobile", "both": "Both"}
@@ -68,13 +73,66 @@ def test_without_a_gpu_there_is_no_column_of_its_memory(tmp_path):
 
 
 def test_an_ensemble_costs_what_all_its_members_cost_with_all_their_seeds(tmp_path):
-    records, predictions = write_runs(tmp_path, [(SMALL, 10, 4, [1]), (MOBILE, 5, 1, [0.5])], {"type": "cpu"})
+    measured = [*[(SMALL, 10, 4, [1])] * 3, *[(MOBILE, 5, 1, [0.5])] * 3]
+    records, predictions = write_runs(tmp_path, measured, {"type": "cpu"})
     checks = [write_check(tmp_path, "small", [(32, 32)]), write_check(tmp_path, "mobile", [(64, 32)])]
     rows = {"both": ["small", "mobile"], "small": ["small"]}
-    table = cost_table(records, predictions, checks, [["small", 0, 0], ["mobile", 0, 0]], rows, LABELS, seeds=3)
+    runs = [[model, 0, seed] for model in ("small", "mobile") for seed in range(3)]
+    table = cost_table(records, predictions, checks, runs, rows, LABELS)
     both, small = table.data.to_dict("records")
     assert both["training_seconds"] == 3 * 15 and both["seconds_per_study"] == 3 * 1.5
     assert both["parameters"] == 3 * sum(build_network(model).parameters for model in (SMALL, MOBILE))
     assert both["host_memory_bytes"] == 3e9 and small["training_seconds"] == 10
     assert table.shown["Slice"].tolist() == ["–", "32 × 32"] and table.shown["Epochs"].tolist() == ["–", "4.0"]
     assert "Of an ensemble" in table.notes[2]
+
+
+def test_of_an_external_method_time_and_memory_are_known_and_what_it_leaves_to_say(tmp_path):
+    records, predictions = write_runs(
+        tmp_path, [(SMALL, 10, 4, [1]), (SMALL, 0, 0, [2]), (SMALL, 0, 0, [])], {"type": "cpu"}
+    )
+    left = {"training_seconds": 30, "epochs": 5, "peak_device_memory_bytes": 4e9}
+    record = {
+        "method": "nnunet",
+        "seconds": 50,
+        "device": {"type": "cpu"},
+        "peak_host_memory_bytes": 2e9,
+        "program": left,
+    }
+    Path(records[1]).write_text(json.dumps(record))
+    Path(records[2]).write_text(json.dumps(record | {"program": {}}))
+    runs = [["small", 0, 0], ["nnunet", 0, 0], ["other", 0, 0]]
+    rows = {"small": ["small"], "nnunet": ["nnunet"], "other": ["other"], "both": ["small", "nnunet"]}
+    labels = {name: name.title() for name in rows}
+    table = cost_table(records, predictions, [write_check(tmp_path, "small", [(32, 32)])], runs, rows, labels)
+    known = table.data.set_index("model")
+    assert known["training_seconds"].tolist() == [10, 30, 50, 40]
+    assert known.loc["nnunet", ["epochs", "device_memory_bytes", "seconds_per_study"]].tolist() == [5, 4e9, 2]
+    assert known["parameters"].isna().tolist() == known["gmacs"].isna().tolist() == [False, True, True, True]
+    assert (
+        table.shown.set_index("Model")
+        .loc["Other", ["Slice", "GMACs", "Epochs", "Prediction (s a study)"]]
+        .eq("–")
+        .all()
+    )
+    assert any("Of an external method" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("assert image.max() < 2\n        return self.last(features)", True),
+        ("assert image.max() > 2\n        return self.last(features)", False),
+    ],
+)
+def test_a_network_that_reads_values_is_counted_on_a_slice_of_zeros_if_it_takes_one(line, counted, tmp_path):
+    plain = entry_of(write_network(tmp_path / "plain"))
+    entry = entry_of(write_network(tmp_path / "reads", "return self.last(features)", line))
+    records, predictions = write_runs(tmp_path, [(plain, 1, 1, [1]), (entry, 1, 1, [1])], {"type": "cpu"})
+    checks = [write_check(tmp_path, name, [(32, 48)]) for name in ("plain", "reads")]
+    rows, labels = {"plain": ["plain"], "reads": ["reads"]}, {"plain": "Plain", "reads": "Reads {values}"}
+    table = cost_table(records, predictions, checks, [["plain", 0, 0], ["reads", 0, 0]], rows, labels)
+    expected, found = table.data["gmacs"]
+    assert expected == pytest.approx((9 * 4 + 4) * 32 * 48 / 1e9)
+    assert found == pytest.approx(expected) if counted else math.isnan(found)
+    assert any("GMACs of Reads {values}: a network cannot predict" in note for note in table.notes) != counted

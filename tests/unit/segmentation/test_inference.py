@@ -6,7 +6,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from lesionbench.data.reading import Reading
 from lesionbench.data.slices import SliceStack, load_stack
@@ -18,6 +17,7 @@ from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
 from lesionbench.training.record import Record
+from owned import entry_of, write_network
 from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE, by_study, make_study, write_stack
 
 CPU = torch.device("cpu")
@@ -209,7 +209,7 @@ def test_a_missing_or_damaged_file_is_an_error_that_names_it(run, tmp_path):
 def test_weights_of_another_model_are_an_error(run, tmp_path):
     record = json.loads((run[0] / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(record | {"model": asdict(MODEL) | {"options": {"width": 8}}}))
-    save_file(load_file(run[0] / "weights.safetensors"), tmp_path / "weights.safetensors")
+    (tmp_path / "weights.safetensors").write_bytes((run[0] / "weights.safetensors").read_bytes())
     with pytest.raises(UserError, match="do not fit the model"):
         load_run(tmp_path, "cpu")
 
@@ -243,3 +243,17 @@ def test_memory_to_predict_a_study_grows_no_faster_than_its_slices(changes, byte
     growth(10)  # what the first prediction sets up
     for slices in (200, 400):
         assert growth(slices) < bytes_a_voxel * slices * 256 * 256 + 16e6
+
+
+def test_a_network_of_ones_own_is_built_again_where_its_code_is_trusted(tmp_path):
+    entry = entry_of(write_network(tmp_path), width=2)
+    stacks = [write_stack(tmp_path, 1), write_stack(tmp_path, 2)]
+    data = FoldData(by_study(stacks[:1]), by_study(stacks[1:]), PREPROCESSING)
+    train(entry, replace(RECIPE, max_epochs=1), data, tmp_path / "run", threads=1)
+    with pytest.raises(UserError, match=r"run: its network is .*net\.py:Net, which is code of its own"):
+        load_run(tmp_path / "run")
+    for code in (None, [str(tmp_path / "net.py")]):
+        assert load_run(tmp_path / "run", code=code).network.module.first.out_channels == 2
+    write_network(tmp_path, "relu()", "sigmoid()")
+    with pytest.raises(UserError, match=r"net\.py .*has changed since the training"):
+        load_run(tmp_path / "run", code=None)

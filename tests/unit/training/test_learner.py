@@ -8,6 +8,7 @@ import torch
 from lesionbench.data.slices import load_stack, save_stack
 from lesionbench.errors import UserError
 from lesionbench.training.learner import FoldData, prepare
+from owned import entry_of, write_network
 from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
 CPU = torch.device("cpu")
@@ -135,3 +136,14 @@ def test_outputs_at_lower_resolutions_are_the_logits_that_a_network_leaves(data)
     for left, found in (([one, two], [one, two]), ((two,), [two]), (one, [one]), ("none", [])):
         learner.network.module.auxiliary = left
         assert learner.auxiliary == found
+
+
+def test_a_network_of_ones_own_is_held_to_its_contract_before_it_trains(data, tmp_path):
+    drawn = torch.get_rng_state()
+    entry = entry_of(write_network(tmp_path))
+    first, again = (prepare(entry, RECIPE, data, 0, CPU).network.module.state_dict() for _ in range(2))
+    assert same(first, again)
+    write_network(tmp_path, "image).relu()", "image / image.std((1, 2, 3), keepdim=True)).relu()")
+    with pytest.raises(UserError, match="for a slice of nothing but air it gives logits that are NaN"):
+        prepare(entry, RECIPE, data, 0, CPU)
+    torch.set_rng_state(drawn)

@@ -77,3 +77,14 @@ def test_a_folder_of_runs_is_no_run(tmp_path):
     written(tmp_path / "fold-0" / "seed-0")
     with pytest.raises(UserError, match=r"this folder holds 1 run and is none itself: .*fold-0/seed-0"):
         read_run(tmp_path)
+
+
+def test_weights_of_another_training_are_refused_and_older_records_do_not_say(tmp_path):
+    one, other = written(tmp_path / "one"), written(tmp_path / "other", {"a": TENSORS["a"] + 1})
+    (one / WEIGHTS).write_bytes((other / WEIGHTS).read_bytes())
+    with pytest.raises(UserError, match=r"one/weights\.safetensors: these are not the weights that run\.json"):
+        read_run(one)
+    record = json.loads((one / RECORD).read_text())
+    del record["weights_sha256"]
+    (one / RECORD).write_text(json.dumps(record))
+    assert torch.equal(read_run(one)[0]["a"], TENSORS["a"] + 1)

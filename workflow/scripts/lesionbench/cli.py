@@ -16,19 +16,21 @@ from lesionbench import __version__
 from lesionbench.data.reading import Reading, is_nifti
 from lesionbench.data.studies import Phantom
 from lesionbench.errors import UserError
+from lesionbench.segmentation.inputs import find_scans
+from lesionbench.segmentation.runs import find_runs
 from lesionbench.words import counted
 
 if TYPE_CHECKING:
     from lesionbench.data.findings import Finding
     from lesionbench.data.inventory import Inventory
     from lesionbench.data.studies import DataSet, Study
-    from lesionbench.segmentation.point import OperatingPoint
 
 _ABOUT = (
     "Prepare data for the Lesionbench workflow, and use the models that it has trained, on chest CT. For research "
     "only, not for diagnosis."
 )
 _SEGMENT_EXAMPLE = "lesionbench segment scan.nii.gz mask.nii.gz --run results/models/unet/fold-0/seed-0"
+_SEGMENT_MANY = "lesionbench segment scans/ more.nrrd --out segmented --run results/models/unet --preview"
 _CHECK_EXAMPLE = "lesionbench check data/COVID19_1110"
 _EXAMPLES = f"""examples:
   lesionbench init data/my-scans
@@ -54,36 +56,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lesionbench: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # what cannot be read is a UserError already
-        reason = f"{getattr(options, options.written)} cannot be written ({error.strerror}: {error.filename})"
+        written = getattr(options, options.written) or options.mask
+        reason = f"{written} cannot be written ({error.strerror}: {error.filename})"
         print(f"lesionbench: {reason}. Choose a folder where you may write and that has room.", file=sys.stderr)
         return 1
 
 
-def _segment(options: argparse.Namespace) -> None:
-    if options.mask.is_dir() or not is_nifti(options.mask):
-        what = "this is a folder" if options.mask.is_dir() else "a mask is written as NIfTI"
-        raise UserError(f"{options.mask}: {what}. Give the name of a file that ends with .nii.gz or .nii.")
-    if options.mask.resolve() == options.scan.resolve():
-        raise UserError(f"{options.mask}: this is the scan, which the mask would replace. Give the mask another name.")
-    from lesionbench.segmentation.inference import load_run, segment  # here, because PyTorch takes seconds
+def _segment(options: argparse.Namespace) -> int:
+    """Segment one scan to a mask, or any number into a folder; return 1 if a scan failed."""
+    _refuse_outputs(options)
+    reading, runs = _reading(options), find_runs(options.run)
+    scans = find_scans(options.input, options.series) if options.out else []
+    if options.lungs and len(scans) != 1:
+        raise UserError(f"--lungs is the mask of one scan, and there are {len(scans)}. Segment them one by one.")
+    from lesionbench.segmentation import batch  # here, because PyTorch takes seconds
 
-    predictor = load_run(options.run, options.device, options.mirror)
-    volume = segment(predictor, options.scan, options.mask, _point(options), _reading(options))
-    print(f"{options.mask}: lesion of {volume:.1f} ml")
-
-
-def _point(options: argparse.Namespace) -> "OperatingPoint":
-    """Return the operating point that the run has chosen, or else the usual one, with what the options say instead."""
-    from lesionbench.segmentation.operating_point import FILE, read_point
-    from lesionbench.segmentation.point import OperatingPoint
-
-    chosen = options.run / FILE
-    point = read_point(chosen) if chosen.is_file() else OperatingPoint()
     given = {"threshold": options.threshold, "min_component_mm3": options.min_component}
-    point = replace(point, **{key: value for key, value in given.items() if value is not None})
-    if chosen.is_file():
-        print(f"Threshold {point.threshold:.3g}, components of {point.min_component_mm3:g} mm³ or more ({chosen})")
-    return point
+    given = {key: value for key, value in given.items() if value is not None}
+    ensemble = batch.load_ensemble(runs, options.device, options.mirror, options.code, given)
+    print(ensemble)
+    if not options.out:
+        scan, mask = options.input
+        print(f"{mask}: lesion of {batch.segment_one(scan, mask, ensemble, reading, options.force):.1f} ml")
+        return 0
+    wanted = batch.Wanted(
+        options.probabilities, options.preview, options.dicom_seg, options.lungs, options.force, reading
+    )
+    errors = batch.segment_scans(scans, ensemble, wanted, options.out)
+    if errors:
+        print(f"lesionbench: {len(errors)} of {counted(len(scans), 'scan')} could not be segmented:", file=sys.stderr)
+        print(*errors, sep="\n", file=sys.stderr)
+    return int(bool(errors))
+
+
+def _refuse_outputs(options: argparse.Namespace) -> None:
+    """Raise UserError where it is not clear, or not possible, where results go."""
+    if options.out:
+        if options.out.exists() and not options.out.is_dir():
+            raise UserError(f"--out {options.out}: this is a file. Give a folder.")
+        return
+    if len(options.input) != 2:
+        raise UserError(
+            f"{counted(len(options.input), 'file')} without --out: give SCAN and MASK, or any number of scans and "
+            "--out FOLDER."
+        )
+    scan, mask = options.input
+    for name in ("probabilities", "preview", "dicom_seg", "lungs"):
+        if getattr(options, name):
+            raise UserError(f"--{name.replace('_', '-')} needs --out FOLDER, which it is written to.")
+    if mask.is_dir() or not is_nifti(mask):
+        what = "this is a folder" if mask.is_dir() else "a mask is written as NIfTI"
+        raise UserError(
+            f"{mask}: {what}. Give the name of a file that ends with .nii.gz or .nii, or for several scans --out "
+            "FOLDER."
+        )
+    if mask.resolve() == scan.resolve():
+        raise UserError(f"{mask}: this is the scan, which the mask would replace. Give the mask another name.")
+    options.mask = mask
+
+
+def _export_model(options: argparse.Namespace) -> None:
+    from lesionbench.report.model_card import About
+    from lesionbench.report.sharing import export_model
+
+    parts = options.run.resolve().parts
+    name = options.name or (parts[-3] if parts[-4:-3] == ("models",) else options.folder.resolve().name)
+    export_model(options.run, options.folder, About(options.license, name, options.dataset))
+    print(f"{options.folder}: {name}, with its card in README.md. Read it, and add what you know of the data.")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -319,6 +358,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_unstack(commands)
     _add_export(commands)
     _add_verify(commands)
+    _add_export_model(commands)
     check = commands.add_parser(
         "check",
         help="say all that is wrong with a data set, before anything is trained on it",
@@ -336,20 +376,36 @@ def _parser() -> argparse.ArgumentParser:
         help="studies read at a time (default: the cores, at most 8)",
     )
     check.set_defaults(command=_check, written="data")
+    _add_segment(commands)
+    return parser
+
+
+def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     segment = commands.add_parser(
         "segment",
-        help="segment the lesions of one CT and print their volume",
-        description="Segment the lesions of a chest CT with a trained model and print their volume. For research only.",
-        epilog=f"example:\n  {_SEGMENT_EXAMPLE}",
-        formatter_class=raw,
+        help="segment the lesions of one CT, or of many, and print their volume",
+        description="Segment the lesions of chest CTs with trained models: of one scan into a mask, or of any number "
+        "into a folder, each with its mask, lungs, volumes and the share of the lungs involved. For research only.",
+        usage="%(prog)s SCAN MASK --run RUN [options]\n"
+        "       %(prog)s INPUT [INPUT ...] --out FOLDER --run RUN [options]",
+        epilog=f"examples:\n  {_SEGMENT_EXAMPLE}\n  {_SEGMENT_MANY}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    segment.add_argument("scan", type=Path, help="the CT: NIfTI, NRRD, MetaImage, or a folder of DICOM slices")
-    segment.add_argument("mask", type=Path, help="where to write the mask, on the grid of the scan (.nii.gz)")
+    segment.add_argument(
+        "input",
+        type=Path,
+        nargs="+",
+        help="CTs: NIfTI, NRRD, MetaImage, folders of DICOM slices, or folders of these; without --out one CT, and "
+        "where to write its mask, on the grid of the scan (.nii.gz)",
+    )
+    segment.add_argument("--out", type=Path, metavar="FOLDER", help="where the results of each scan are written")
     segment.add_argument(
         "--run",
         type=Path,
         required=True,
-        help="folder of a training, such as results/models/unet/fold-0/seed-0",
+        action="append",
+        help="folder of a training, such as results/models/unet/fold-0/seed-0, of a model (all its trainings), or of "
+        "an exported model; given again, the mean of all",
     )
     segment.add_argument(
         "--threshold", type=_threshold, help="least probability of lesion (default: what the run has chosen, or 0.5)"
@@ -365,6 +421,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="predict the slices and their mirror images, and take the mean (`evaluation.mirroring`)",
     )
+    segment.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the file, or the package, of a network of your own: code that you trust, which is executed",
+    )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")
     segment.add_argument(
@@ -377,8 +440,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("CENTRE", "WIDTH"),
         help="of a scan in grey values from 0 to 255: the window in HU that they stand for",
     )
-    segment.set_defaults(command=_segment, written="mask")
-    return parser
+    segment.add_argument("--probabilities", action="store_true", help="write the probabilities of lesion too (8 bits)")
+    segment.add_argument("--preview", action="store_true", help="write a picture of slices with contours too (PNG)")
+    segment.add_argument("--dicom-seg", action="store_true", help="write a DICOM segmentation of a DICOM series too")
+    segment.add_argument(
+        "--lungs", type=Path, metavar="FILE", help="mask of the lungs (1 right, 2 left) in place of those found"
+    )
+    segment.add_argument("--force", action="store_true", help="segment also what is no CT in HU")
+    segment.set_defaults(command=_segment, written="out")
 
 
 def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -450,3 +519,26 @@ def _add_unstack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     unstack.add_argument("mask", type=Path, help="their masks, such as tr_mask.nii.gz")
     unstack.add_argument("output", metavar="folder", type=Path, help="a new folder")
     unstack.set_defaults(command=_unstack, written="output")
+
+
+def _add_export_model(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = (
+        "Write a training to a folder for others: weights, record, operating point, and a model card with its scores. "
+        "No CT, no mask, no name of a study and nothing of this machine is in it. `lesionbench segment --run FOLDER` "
+        "takes it on another machine; the Hugging Face Hub can hold it as it is."
+    )
+    export = commands.add_parser("export-model", help="write a trained model to a folder for others", description=about)
+    export.add_argument("run", type=Path, help="folder of a training, such as results/models/unet/fold-0/seed-0")
+    export.add_argument("folder", type=Path, help="a new folder")
+    export.add_argument(
+        "--license", required=True, help="of the model, as the Hub names it: apache-2.0, cc-by-nc-4.0, other …"
+    )
+    export.add_argument("--name", help="of the model (default: its name in the configuration)")
+    export.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a data set that it was trained on, as the Hub names it: owner/name; may be given several times",
+    )
+    export.set_defaults(command=_export_model, written="folder")

@@ -5,6 +5,7 @@ meaning are those of DICOM PS3.3: the image plane (C.7.6.2), the CT image (C.8.2
 """
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -67,6 +68,47 @@ class _Slice:
     @property
     def is_multiframe(self) -> bool:
         return self.kind.startswith(f"{_CT}.")
+
+
+@dataclass(frozen=True)
+class Series:
+    """A CT series: its UID, its number as text, and the folder that all its slices are below."""
+
+    uid: str
+    number: str
+    folder: Path
+
+
+def find_series(files: Iterable[Path], wanted: str | None = None) -> tuple[list[Series], str]:
+    """Return the CT series among DICOM files, and in words what else is there; `wanted` as of `read_voxels`.
+
+    A slice that cannot be read counts as one of the series in its folder, whose reader says what is wrong with it.
+    Raises UserError where such a folder has no other slice.
+    """
+    series: dict[str, list[_Slice]] = {}
+    broken: dict[Path, UserError] = {}
+    for path in files:
+        try:
+            if piece := _read_slice(path):
+                series.setdefault(piece.series, []).append(piece)
+        except UserError as error:
+            broken.setdefault(path.parent, error)
+    scans = [ct for pieces in series.values() if (ct := [piece for piece in pieces if piece.is_ct])]
+    others = [pieces for pieces in series.values() if not any(piece.is_ct for piece in pieces)]
+    found = [
+        Series(ct[0].series, ct[0].number, Path(os.path.commonpath([piece.path.parent for piece in ct])))
+        for ct in scans
+        if wanted is None or _is_wanted(ct[0], wanted)
+    ]
+    for folder, problem in broken.items():
+        if not any(folder.is_relative_to(one.folder) for one in found):
+            raise problem
+    return found, _listed(others)
+
+
+def read_slices(folder: str | Path, series: str | None = None) -> list[Path]:
+    """Return the files of the CT series in a folder in the order of the last axis of `read_voxels`."""
+    return [piece.path for piece in _find_grid(folder, series)[1]]
 
 
 def read_header(folder: str | Path, series: str | None = None) -> Grid:

@@ -14,8 +14,8 @@ from lesionbench.files import atomic
 # The columns of words in all tables that are read back; every other column is numbers.
 TEXT = [
     "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
-    "subset", "model", "label", "set", "by", "group", "severity", "kind", "file", "what", "remedy",
-    "checklist", "item", "topic", "known", "authors",
+    "subset", "model", "label", "set", "by", "group", "severity", "kind", "file", "what", "remedy", "sweep",
+    "chosen", "best", "around", "curve", "key", "checklist", "item", "topic", "known", "authors",
 ]  # fmt: skip
 
 

@@ -38,6 +38,11 @@ def read_header(path: str | Path, geometry: str | None = None) -> Grid:
     return _open(path, geometry)[1]
 
 
+def read_forms(path: str | Path, geometry: str | None = None) -> Forms | None:
+    """Return what the header of a NIfTI file says of its place, as `Volume.forms`. Raises as `read_header` does."""
+    return _open(path, geometry)[2]
+
+
 def read_voxels(path: str | Path, geometry: str | None = None) -> Volume:
     """Return the voxels of a NIfTI file (i, j, k), scaled by `scl_slope` and `scl_inter`, finite, and their place.
 

@@ -82,9 +82,7 @@ def write_phantom(root: str | Path, phantom: Phantom) -> None:
 
 def synthesise(name: str, category: str, phantom: Phantom) -> tuple[Volume, np.ndarray]:
     """Return a CT (int16, HU, orientation LAS) and its lesion mask (uint8), both (i, j, k)."""
-    rng = np.random.default_rng(int(hashlib.sha256(f"{phantom.seed}:{name}".encode()).hexdigest(), 16))
-    fewest, most = phantom.slices
-    grid = _make_grid(rng, phantom.size, int(rng.integers(fewest, most + 1)))
+    rng, grid = _begin(name, phantom)
     hu, lung, depth = _draw_thorax(rng, grid)
     mask = _draw_lesions(rng, grid, hu, lung, depth, _BURDENS[category])
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
@@ -93,6 +91,17 @@ def synthesise(name: str, category: str, phantom: Phantom) -> tuple[Volume, np.n
     affine = np.diag([-grid.pixel, grid.pixel, SLICE_SPACING, 1.0])
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(hu.shape) - 1) / 2)
     return Volume(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), affine), mask
+
+
+def lungs_of(name: str, phantom: Phantom) -> np.ndarray:
+    """Return the lungs (bool) of the study that `synthesise` draws, on its grid: lesions and vessels included."""
+    return _draw_thorax(*_begin(name, phantom))[1]
+
+
+def _begin(name: str, phantom: Phantom) -> tuple[np.random.Generator, _Grid]:
+    rng = np.random.default_rng(int(hashlib.sha256(f"{phantom.seed}:{name}".encode()).hexdigest(), 16))
+    fewest, most = phantom.slices
+    return rng, _make_grid(rng, phantom.size, int(rng.integers(fewest, most + 1)))
 
 
 def _make_grid(rng: np.random.Generator, size: int, slices: int) -> _Grid:

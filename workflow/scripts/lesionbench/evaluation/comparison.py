@@ -17,6 +17,7 @@ from lesionbench.evaluation.scores import (
     dice_readings,
     scores_by_study,
 )
+from lesionbench.evaluation.selection import Sweep, judge_sweeps
 from lesionbench.evaluation.simulation import coverage_of_mean
 from lesionbench.evaluation.statistics import (
     RESAMPLES,
@@ -60,7 +61,8 @@ class Comparison:
     mean, minimum and maximum Dice beside the reference results, intervals, quartiles, spread over seeds, share of first
     ranks, and false positives where there is no lesion; pairs: a row for each two models (`statistics.compare_pairs`),
     with their labels; ranks: how often a model (row) takes a rank (column); readings: the mean Dice of a model (row)
-    by what is averaged (`scores.READINGS`).
+    by what is averaged (`scores.READINGS`); sweeps, sweep_rows: a row for each sweep, and for each of its rows
+    (`selection.judge_sweeps`).
     """
 
     labels: dict[str, str]
@@ -70,6 +72,8 @@ class Comparison:
     pairs: pd.DataFrame
     ranks: pd.DataFrame
     readings: pd.DataFrame
+    sweeps: pd.DataFrame
+    sweep_rows: pd.DataFrame
 
     @property
     def dice(self) -> pd.DataFrame:
@@ -86,13 +90,16 @@ def compare_models(
     resamples: int = RESAMPLES,
     patients: Mapping[str, str] | None = None,
     test_share: float = 0,
+    sweeps: Mapping[str, Sweep] | None = None,
+    validation: pd.DataFrame | None = None,
 ) -> Comparison:
     """Compare models by the scores of all their runs.
 
     `studies` and `slices` are frames of `scores.collect_scores`, `labels` the models' names in words, in the order of
     the tables, `reference` rows of (model, mean Dice, maximum Dice) to set beside ours, `resamples` how often the
     bootstrap draws, `patients` the patient of each study (itself by default), `test_share` the test studies of a
-    fold over its training studies, for a cross-validation.
+    fold over its training studies, for a cross-validation, `sweeps` and `validation` what `selection.judge_sweeps`
+    takes.
     """
     names = list(labels)
     scores = {metric.name: scores_by_study(studies, names, metric.name) for metric in METRICS if metric.name in studies}
@@ -118,7 +125,9 @@ def compare_models(
     for name in WITHOUT_LESION:
         models[name] = scores[name].mean().to_numpy() if name in scores else np.nan
     seen = slices[slices["study"].isin(kept)]
-    return Comparison(dict(labels), sample, scores, models, pairs, ranks, dice_readings(seen, names))
+    fold_of_patient = None if folds is None else folds.of_patient
+    judged = judge_sweeps(sweeps or {}, trainings, validation, labels, fold_of_patient, resamples)
+    return Comparison(dict(labels), sample, scores, models, pairs, ranks, dice_readings(seen, names), *judged)
 
 
 def _folds(studies: pd.DataFrame, whose: Mapping[str, str], test_share: float) -> Folds | None:
@@ -189,7 +198,8 @@ def read_comparison(path: str | Path) -> Comparison:
         content["scores"] = {metric: _to_frame(frame) for metric, frame in content["scores"].items()}
         sample = content["sample"]
         sample["coverage"] = np.nan if sample["coverage"] is None else sample["coverage"]
-        frames = {name: _to_frame(content[name]) for name in ("models", "pairs", "ranks", "readings")}
+        names = ("models", "pairs", "ranks", "readings", "sweeps", "sweep_rows")
+        frames = {name: _to_frame(content[name]) for name in names}
         return Comparison(**content | frames | {"sample": Sample(**sample)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -20,9 +20,12 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
+from lesionbench.experiment.sweeps import expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
+from lesionbench.models.own import own_network
+from lesionbench.models.programs import Program
 
 # Of floats, jsonschema takes nan and infinity for numbers.
 _FINITE = Draft202012Validator.TYPE_CHECKER.redefine(
@@ -65,20 +68,26 @@ def _are_sections(one: Mapping[str, Any], other: Mapping[str, Any], key: str) ->
 def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked copy of `config` in which every key has its value, in a fixed order.
 
-    Each model that is to be trained gets its whole recipe: `training` with its own overrides. Mappings are sorted by
-    key, so that moving a line in a YAML file changes no job's parameters.
+    Each model that is to be trained gets its whole recipe: `training` with its own overrides, and each row of a sweep
+    is a model. Mappings are sorted by key, so that moving a line in a YAML file changes no job's parameters.
 
     Raises
     ------
     UserError
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
+    expanded, rows = expand_sweeps(config, read_schema())
+    try:
+        return _resolve(expanded)
+    except UserError as error:
+        raise UserError(name_keys(str(error), rows)) from None
+
+
+def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `resolve_config` of a configuration without sweeps."""
     schema = read_schema()
     config = read_as(config, schema, schema)
-    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
-    if errors:
-        found = [message for error in errors for message in _messages(_innermost(error))]
-        raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
+    _check(config, schema)
     resolved = _with_defaults(config, schema)
     resolved["external"] = {
         name: _with_defaults(external, schema["$defs"]["external_set"])
@@ -91,11 +100,49 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
                 model[section] = {**resolved[section], **model.get(section, {})}
             _check_warmup(name, model["training"])
             _check_window(f"models.{name}.", model["preprocessing"])
-        if "predictions" not in model:
+        if "method" in model or "command" in model:
+            model["options"] = _resolve_options(name, model)
+        elif "predictions" not in model:
             own = schema["$defs"]["model"]["properties"]["evaluation"]["properties"]
             common = {key: resolved["evaluation"][key] for key in own}
             model["evaluation"] = {**common, **model.get("evaluation", {})}
     return dict(_sorted(resolved))
+
+
+def check_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration that `resolve_config` returned before, checked by the schema alone.
+
+    Nothing is looked up: networks, files and programs may be those of another machine. Raises UserError as
+    `resolve_config` does.
+    """
+    schema = read_schema()
+    _check(config, schema)
+    return dict(_sorted(_with_defaults(deepcopy(dict(config)), schema)))
+
+
+def _check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    if errors:
+        found = [message for error in errors for message in _messages(_innermost(error))]
+        raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
+
+
+def _resolve_options(name: str, model: Mapping[str, Any]) -> Any:
+    """Return the options of an external method, checked and completed by its own description of them."""
+    given: Any = {"models": {name: {"options": model.get("options", {})}}}
+    try:
+        rules = Program.of(model).options
+    except (UserError, ValueError) as error:
+        key = "method" if "method" in model else "command"
+        raise UserError(f"models.{name}.{key}: {error}") from None
+    if rules is None:
+        return given["models"][name]["options"]
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": dict(rules)}
+    for part in ("options", name, "models"):
+        schema = {"type": "object", "properties": {part: schema}}
+    given = read_as(given, schema, schema)
+    _check(given, schema)
+    return _with_defaults(given, schema)["models"][name]["options"]
 
 
 def dataset_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,8 +206,8 @@ def _check_choice(name: str, config: Mapping[str, Any]) -> None:
     for key in ("threshold", "min_component_mm3"):
         if masks and point[key] == "validation":
             raise UserError(
-                f"models.{name}: {masks[0]} has no predictions of the validation studies to choose evaluation.{key} by. "
-                f"Write, for example:\n  evaluation: {{threshold: 0.5, min_component_mm3: 0}}"
+                f"models.{name}: {masks[0]} has no predictions of the validation studies, by which evaluation.{key} "
+                "would be chosen. Write, for example:\n  evaluation: {threshold: 0.5, min_component_mm3: 0}"
             )
 
 
@@ -173,14 +220,22 @@ def _check_window(prefix: str, preprocessing: Mapping[str, Any]) -> None:
         )
 
 
+_NOT_TRAINED = {"predictions": "its masks are taken as they are", "members": "an ensemble is not trained"}
+
+
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
     if name == "study":
         raise UserError("models.study: tables of the studies have a column of that name. Give the model another one.")
-    own: dict[str, set[str]] = {"predictions": {"external_predictions"}, "members": {"evaluation"}}
+    own: dict[str, set[str]] = {
+        "predictions": {"external_predictions"},
+        "members": {"evaluation"},
+        "method": {"options"},
+        "command": {"options", "seeded", "gpu"},
+    }
     for kind, further in own.items():
         idle = sorted(model.keys() - {"label", kind} - further)
         if kind in model and idle:
-            what = "its masks are taken as they are" if kind == "predictions" else "an ensemble is not trained"
+            what = _NOT_TRAINED.get(kind, "an external method trains by itself")
             raise UserError(
                 f"models.{name}: {what}, so {', '.join(idle)} would have no effect. Leave only:\n"
                 f"  {kind}: {_flow(model[kind])}"
@@ -222,8 +277,10 @@ def check_labels(labels: Mapping[str, str], section: str) -> None:
 def _check_names(models: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse unknown names before anything runs, unless other versions are installed: those may know other names."""
     entries = {name: ModelEntry.of(model) for name, model in models.items() if "architecture" in model}
+    known = list_holds()
+    entries = {name: entry for name, entry in entries.items() if known or own_network(entry.architecture)}
     found = [text for name in entries for text in unknown_names(entries[name], listed_names(), f"models.{name}.")]
-    if found and list_holds():
+    if found:
         raise UserError("\n\n".join(found))
 
 

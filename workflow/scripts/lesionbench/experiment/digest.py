@@ -19,9 +19,11 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
+from lesionbench.files import sha256
+from lesionbench.models.own import import_root, imported_names, parse, plain_code, sources
 
-# Modules that decide no byte of a result: errors, checks of names and memory that end in one, logs, claims on a folder,
-# the record of versions and machine.
+# Modules that decide no byte of a result: errors, checks of names, networks and memory that end in one, logs, claims on
+# a folder, the record of versions and machine.
 SILENT = tuple(
     f"{PACKAGE}.{module}"
     for module in (
@@ -29,6 +31,8 @@ SILENT = tuple(
         "errors",
         "experiment.slurm",
         "logs",
+        "models.contract",
+        "models.declared",
         "models.names",
         "models.trial",
         "training.memory",
@@ -44,25 +48,41 @@ _NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def code_digest(script: str, also: Iterable[str] = ()) -> str:
     """Return a hash of what `script` (a name in workflow/scripts, without `.py`) and the code that it reaches do.
 
-    also: what the job uses and the script does not name: definitions of the library, as `training.loss:dice_loss`, or
-    files of the user's (a path that ends with `.py`), which count whole, with what they import from their own folder.
+    also: what the job uses and the script does not name: definitions of the library, as `training.loss:dice_loss`,
+    files of the user's (a path that ends with `.py`), which count whole, with what they import from their own folder
+    (`models.own.sources`), or distributions with their versions, as `monai==1.6.1`.
 
     Raises ImportError, naming the file, where something of ours that is imported does not exist.
     """
-    todo = [(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *map(_find_further, also)]
+    further = sorted(also)
+    versions = [name for name in further if "==" in name]
+    units = [unit for name in further if "==" not in name for unit in _find_further(name)]
+    return _digest([(_Module(SCRIPTS / f"{script}.py", SCRIPTS), ALL), *units], versions)
+
+
+def program_digest(files: Iterable[Path]) -> str:
+    """Return a hash of a program's files: of Python as `code_digest` takes a user's, of others their bytes."""
+    files = list(files)
+    code = _digest([unit for path in files if path.suffix == ".py" for unit in _find_further(str(path))])
+    others = [f"{path.name} {sha256(path)}" for path in files if path.suffix != ".py"]
+    return hashlib.sha256("\0".join([code, *others]).encode()).hexdigest()[:16]
+
+
+def _digest(todo: "list[_Unit]", versions: Iterable[str] = ()) -> str:
     code: dict[_Unit, str] = {}
     while todo:
         unit = todo.pop()
         if unit not in code:
             code[unit], reached = _read_unit(*unit)
             todo += reached
-    text = "\0".join(sorted(f"{module.name}\0{name}\0{code[module, name]}" for module, name in code))
+    parts = [f"{module.name}\0{name}\0{code[module, name]}" for module, name in code]
+    text = "\0".join(sorted([*parts, *versions]))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class _Module:
-    """A file of code, or the folder of a package without `__init__.py`; its own imports are found below `root`."""
+    """A file of code below `root`, or the folder of a package without `__init__.py`."""
 
     path: Path
     root: Path
@@ -76,14 +96,12 @@ class _Module:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def find(self, name: str) -> "_Module | None":
-        """Return the module of this name; None where it is neither the library's nor lies below `root`."""
-        library = name.partition(".")[0] == PACKAGE
-        if self.root == SCRIPTS and not library:
+        """Return the module of this name; None where it is not the library's."""
+        if name.partition(".")[0] != PACKAGE:
             return None
-        root = SCRIPTS if library else self.root
-        base = root.joinpath(*name.split("."))
+        base = SCRIPTS.joinpath(*name.split("."))
         files = [path for path in (base.with_name(f"{base.name}.py"), base / "__init__.py") if path.is_file()]
-        return _Module((files or [base])[0], root) if files or base.is_dir() else None
+        return _Module((files or [base])[0], SCRIPTS) if files or base.is_dir() else None
 
     def resolve(self, name: str) -> "list[_Unit]":
         """Return what a dotted name means here: a definition or a whole module, and what importing it executes.
@@ -102,8 +120,8 @@ class _Module:
                 return [*units, (found, part)]
             if part == ALL or part.startswith("__"):
                 return [*units, (found, part if part == ALL else EFFECTS)]
-            # The name may come with `from … import *`; a user's module may make it at run time.
-            if inner is None and (ALL in contents.imports or found.root != SCRIPTS):
+            # The name may come with `from … import *`.
+            if inner is None and ALL in contents.imports:
                 return [*units, (found, ALL)]
             if inner is None:
                 raise ImportError(f"{self.path}: imports {name}, and {found.path} has no {part}.")
@@ -184,6 +202,9 @@ def _imports(module: _Module, statements: Iterable[ast.stmt]) -> tuple[dict[str,
 @cache
 def _read_unit(module: _Module, name: str) -> tuple[str, list[_Unit]]:
     """Return the code of a definition, or of the rest of a module, and what it reaches."""
+    if module.root != SCRIPTS:  # a file of the user's, all of which counts
+        names = imported_names(parse(module.path), ())
+        return plain_code(module.path), [unit for name in names for unit in module.resolve(name)]
     contents = _read(module)
     if name == ALL:
         return "", [(module, part) for part in (EFFECTS, *contents.definitions, *contents.imports)]
@@ -201,9 +222,7 @@ def _read_unit(module: _Module, name: str) -> tuple[str, list[_Unit]]:
     plain = ast.Module([statement for statement in visited if statement], [])
     reached = [] if name == EFFECTS else [(module, EFFECTS)]
     for target in imported:
-        # A user's file counts with all of what it imports; of the library, here only what importing executes.
-        whole = target.endswith(ALL) or module.root != SCRIPTS
-        reached += [unit for unit in module.resolve(target) if whole or unit[1] == EFFECTS]
+        reached += [unit for unit in module.resolve(target) if target.endswith(ALL) or unit[1] == EFFECTS]
     for first, *rest in _chains(plain):
         if first in imports or (first in contents.imports and module.find(known[first][0].partition(".")[0])):
             reached += module.resolve(".".join([known[first][0], *rest]))
@@ -257,9 +276,9 @@ def _chains(node: ast.AST) -> Iterator[list[str]]:
         yield from _chains(child)
 
 
-def _find_further(name: str) -> _Unit:
+def _find_further(name: str) -> list[_Unit]:
     """Return what an entry of `also` means."""
     if name.endswith(".py"):
-        path = Path(name).resolve()
-        return _Module(path, path.parent), ALL
-    return _Module(LIBRARY / "__init__.py", SCRIPTS).resolve(f"{PACKAGE}.{name.replace(':', '.')}")[-1]
+        files, path = sources(Path(name)), Path(name).resolve()
+        return [(_Module(file, import_root(path)), ALL) for file in files.values()]
+    return _Module(LIBRARY / "__init__.py", SCRIPTS).resolve(f"{PACKAGE}.{name.replace(':', '.')}")[-1:]

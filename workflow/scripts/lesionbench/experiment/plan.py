@@ -3,7 +3,7 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
@@ -21,6 +21,7 @@ from lesionbench.data.studies import (
     find_studies,
     phantom_studies,
 )
+from lesionbench.errors import UserError
 from lesionbench.experiment.checks import (
     check_files,
     check_masks_from_elsewhere,
@@ -31,9 +32,11 @@ from lesionbench.experiment.checks import (
 )
 from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.collection import Collection
-from lesionbench.experiment.config import resolve_config
+from lesionbench.experiment.config import read_schema, resolve_config
 from lesionbench.experiment.digest import code_digest
-from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Row, Run, Trained, make_rows
+from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained, make_rows
+from lesionbench.experiment.sweeps import compared_sweeps, expand_sweeps
+from lesionbench.models.programs import LEARNED
 from lesionbench.words import counted
 
 
@@ -44,7 +47,8 @@ class Experiment(Collection):
     registry: the data set's list of studies and classes, None where there is none;
     rows: the models that are compared, by name, in the order of the tables; all_rows: those and the further members of
     ensembles; reference_results: the numbers to set beside ours, a row of model, mean Dice and maximum Dice each;
-    external: further data sets to test on, by name.
+    external: further data sets to test on, by name; sweeps: the label and the compared `rows` of
+    each sweep, by its model.
 
     Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
@@ -56,6 +60,7 @@ class Experiment(Collection):
     all_rows: dict[str, Row]
     reference_results: list[list[Any]]
     external: dict[str, Cohort]
+    sweeps: dict[str, dict[str, Any]]
 
     @cached_property
     def annotated_scans(self) -> list[str]:
@@ -106,14 +111,20 @@ class Experiment(Collection):
         return {model: row for model, row in self.rows.items() if isinstance(row, Ensemble)}
 
     @cached_property
+    def methods(self) -> dict[str, Method]:
+        """The rows that an external method makes, with those that are members of ensembles only."""
+        return {model: row for model, row in self.all_rows.items() if isinstance(row, Method)}
+
+    @cached_property
     def costs(self) -> dict[str, list[str]]:
         """The trained models whose costs are added for each row of the table of costs."""
-        networks = {model: [model] for model in self.rows if model in self.networks}
+        trained = self.networks.keys() | self.methods.keys()
+        alone = {model: [model] for model in self.rows if model in trained}
         members = {
-            model: [member.model for member in row.members if member.model in self.networks]
+            model: [member.model for member in row.members if member.model in trained]
             for model, row in self.ensembles.items()
         }
-        return {model: (networks | members)[model] for model in self.rows if (networks | members).get(model)}
+        return {model: (alone | members)[model] for model in self.rows if (alone | members).get(model)}
 
     @cached_property
     def best_epoch_by(self) -> dict[str, str]:
@@ -140,6 +151,50 @@ class Experiment(Collection):
     def trainings(self) -> list[Run]:
         """The runs of the models that are trained here."""
         return [run for row in self.networks.values() for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def method_runs(self) -> list[Run]:
+        """The runs of external methods."""
+        return [run for row in self.methods.values() for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def costed(self) -> list[Run]:
+        """The runs whose time and memory are known: those of networks, then those of external methods."""
+        return [*self.trainings, *self.method_runs]
+
+    @cached_property
+    def sweep_trainings(self) -> list[Run]:
+        """The runs of the rows of sweeps that are trained here."""
+        swept = {model for sweep in self.sweeps.values() for model in sweep["rows"]}
+        return [run for run in self.trainings if run.model in swept]
+
+    @cached_property
+    def choices(self) -> list[Run]:
+        """The runs whose operating point is chosen on validation studies."""
+        rows = [row for row in self.made_here.values() if row.point.is_to_choose]
+        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def choice_labels(self) -> dict[str, str]:
+        """The names of the models whose operating points are chosen."""
+        return {run.model: self.made_here[run.model].label for run in self.choices}
+
+    @cached_property
+    def calibrated(self) -> list[Run]:
+        """The runs whose probabilities are judged: all that keep some, where the configuration asks for them."""
+        kept = self.settings["evaluation"]["probabilities"]
+        rows = [row for row in self.rows.values() if kept and isinstance(row, Trained | Ensemble) and row.needs_ct]
+        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def calibrated_labels(self) -> dict[str, str]:
+        """The names of the models whose probabilities are judged."""
+        return {run.model: self.rows[run.model].label for run in self.calibrated}
+
+    @cached_property
+    def lesion_scoring(self) -> dict[str, Any]:
+        """What the number of lesions that are found depends on beside the masks."""
+        return {"min_lesion_mm3": self.settings["evaluation"]["min_lesion_mm3"]}
 
     @cached_property
     def first_fold(self) -> int:
@@ -251,6 +306,10 @@ class Experiment(Collection):
         """Return what becomes of a CT before a network sees it."""
         return asdict(self.networks[model].preprocessing)
 
+    def trial_code(self) -> str:
+        """Return the digest of what the trials of all networks execute."""
+        return code_digest("try_models", {name for row in self.networks.values() for name in row.network_code})
+
     def recipe(self, model: str) -> dict[str, Any]:
         """Return how a training is done."""
         return asdict(self.networks[model].recipe)
@@ -276,10 +335,42 @@ class Experiment(Collection):
         """Return the digest of what a model's training executes."""
         return code_digest("train", self.networks[model].code)
 
+    def handed(self, fold: int | str) -> list[tuple[Collection, str, str]]:
+        """Return the studies that an external method is given in a fold: where each is from, its name and subset."""
+        own: list[tuple[Collection, str, str]] = [
+            (self, study, subset) for subset, studies in self.subsets(fold).items() for study in studies
+        ]
+        further = [(cohort, study) for cohort in self.external.values() for study in cohort.studies]
+        return own + [(cohort, study, f"external/{cohort.name}") for cohort, study in further]
+
+    def handed_studies(self, fold: int | str) -> list[list[Any]]:
+        """Return name, subset and reading of the studies that an external method is given.
+
+        Of those that it is given no mask of, the labels that are lesion do not matter.
+        """
+        listed: list[list[Any]] = []
+        for source, study, subset in self.handed(fold):
+            unread = {} if subset in LEARNED else {"lesion_labels": None}
+            listed.append([study, subset, source.study_reading(study) | unread])
+        return listed
+
+    def handed_scans(self, fold: int | str) -> list[str]:
+        """Return their CT volumes."""
+        return [source.ct(study) for source, study, _ in self.handed(fold)]
+
+    def handed_masks(self, fold: int | str) -> list[str]:
+        """Return the masks of those to learn from: of the test and of external sets a method sees none."""
+        return [source.mask(study) for source, study, subset in self.handed(fold) if subset in LEARNED]
+
+    def handed_content(self, fold: int | str) -> list[str]:
+        """Return what changes with the content of what an external method is given."""
+        scans = [content for source, study, _ in self.handed(fold) for content in source.contents([source.ct(study)])]
+        return scans + self.contents(self.handed_masks(fold))
+
     def test_studies(self) -> str:
         """Return what captions say of the studies that all tables and figures of scores stand on."""
         text = counted(sum(len(fold.test) for fold in self.folds.values()), "test study")
-        several = self.networks and len(self.settings["seeds"]) > 1
+        several = any(len(row.runs([0], self.settings["seeds"])) > 1 for row in self.all_rows.values())
         return f"{text} (averaged over {len(self.settings['seeds'])} seeds)" if several else text
 
     def shown_studies(self, model: str | None = None) -> str:
@@ -287,8 +378,9 @@ class Experiment(Collection):
         text = counted(len(self.folds[self.first_fold].test), "test study")
         if len(self.folds) > 1:
             text += f" of fold {self.first_fold}"
-        seeded = self.networks if model is None else model in self.networks
-        return f"{text} (seed {self.settings['seeds'][0]})" if seeded and len(self.settings["seeds"]) > 1 else text
+        rows = self.all_rows.values() if model is None else [self.all_rows[model]]
+        several = any(len(row.runs([0], self.settings["seeds"])) > 1 for row in rows)
+        return f"{text} (seed {self.settings['seeds'][0]})" if several else text
 
     def external_runs(self, external: str) -> list[Run]:
         """Return the runs that are tested on an external set, in the order of the tables.
@@ -308,6 +400,14 @@ class Experiment(Collection):
             [model, 0, list(self.folds).index(fold) * len(seeds) + seeds.index(seed)]
             for model, fold, seed in self.external_runs(external)
         ]
+
+    def check_programs(self, models: Iterable[str]) -> None:
+        """Refuse external methods whose program or environment is not there. Raises UserError that says what to do."""
+        for model in models:
+            try:
+                self.methods[model].program.full_command  # noqa: B018
+            except UserError as error:
+                raise UserError(f"models.{model}: {error}") from None
 
     def unfinished(self) -> str:
         """Return a sentence on the runs that have no scores yet, empty where all have."""
@@ -342,7 +442,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     root = Path(dataset.root)
     studies = phantom_studies(root, Phantom(**phantom)) if phantom else find_studies(dataset)
     registry = root / "dataset_registry.csv" if phantom else find_registry(root) if dataset.is_mosmed else None
-    all_rows = make_rows(settings["models"], settings["compare"])
+    all_rows = make_rows(settings["models"], settings["compare"], settings["training"]["device"])
     rows = {model: all_rows[model] for model in settings["compare"]}
     check_files(settings, all_rows)
     reference = read_reference_results(settings["reference_results"])
@@ -353,8 +453,9 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, all_rows, studies)
+    sweeps = compared_sweeps(expand_sweeps(config, read_schema())[1], list(rows))
     experiment = Experiment(
-        dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external
+        dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external, sweeps
     )
     check_masks_from_elsewhere(all_rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))

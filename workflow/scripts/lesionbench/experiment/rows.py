@@ -11,7 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.studies import find_predictions
+from lesionbench.experiment.digest import program_digest
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.own import own_network
+from lesionbench.models.programs import Program
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.recipe import Recipe
 
@@ -135,8 +138,47 @@ class Trained(MadeHere):
 
     @property
     def code(self) -> list[str]:
-        """What its training looks up by name (`digest.code_digest`): of all losses, the one of its recipe."""
-        return [f"training.loss:{self.recipe.loss}_loss"]
+        """What its training looks up by name (`digest.code_digest`): the loss of its recipe, an own network's code."""
+        return [f"training.loss:{self.recipe.loss}_loss", *self.network_code]
+
+    @property
+    def network_code(self) -> list[str]:
+        """The user's files, or the package and its version, that its network comes from, if it is a user's own."""
+        own = own_network(self.entry.architecture)
+        return own.code if own else []
+
+
+@dataclass(frozen=True)
+class Method(MadeHere):
+    """A program of another's that trains and predicts here; one that draws nothing at random has one run a fold.
+
+    Its masks are its own: no threshold of ours makes them. preferred: the device that is asked for where the program
+    computes on a GPU.
+    """
+
+    program: Program
+    options: Mapping[str, Any]
+    preferred: str = "auto"
+
+    def runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[Run]:
+        return super().runs(folds, seeds if self.program.seeded else seeds[:1])
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self.preferred if self.program.gpu else "cpu"
+
+    @property
+    def called(self) -> dict[str, Any]:
+        """What stands for the program in the parameters of a job, wherever the checkout lies."""
+        if self.program.method:
+            return {"method": self.program.method}
+        return {"command": list(self.program.command), "seeded": self.program.seeded, "gpu": self.program.gpu}
+
+    @property
+    def code(self) -> str:
+        """The digest of the program's files."""
+        return program_digest(self.program.files)
 
 
 @dataclass(frozen=True)
@@ -197,22 +239,27 @@ class Ensemble(MadeHere):
         return [(member, run) for member in self.members for run in member.external_runs(folds, seeds)]
 
 
-def make_rows(models: Mapping[str, Mapping[str, Any]], compare: Iterable[str]) -> dict[str, Row]:
-    """Return the rows that resolved settings describe, by name: those that are compared, then further members."""
+def make_rows(models: Mapping[str, Mapping[str, Any]], compare: Iterable[str], device: str = "auto") -> dict[str, Row]:
+    """Return the rows that resolved settings describe, by name: those that are compared, then further members.
+
+    device: where external methods compute.
+    """
     rows: dict[str, Row] = {}
     for model in compare:
         for member in models[model].get("members", []):
-            rows.setdefault(member, _make_row(member, models[member], rows))
-        rows[model] = _make_row(model, models[model], rows)
+            rows.setdefault(member, _make_row(member, models[member], rows, device))
+        rows[model] = _make_row(model, models[model], rows, device)
     return {model: rows[model] for model in dict.fromkeys([*compare, *rows])}
 
 
-def _make_row(model: str, settings: Mapping[str, Any], rows: Mapping[str, Row]) -> Row:
+def _make_row(model: str, settings: Mapping[str, Any], rows: Mapping[str, Row], device: str) -> Row:
     label = settings.get("label", model)
     if "members" in settings:
         return Ensemble(model, label, _point(settings), tuple(rows[member] for member in settings["members"]))
     if "predictions" in settings:
         return Elsewhere(model, label, settings["predictions"], settings.get("external_predictions", {}))
+    if "method" in settings or "command" in settings:
+        return Method(model, label, OperatingPoint(), Program.of(settings), settings["options"], device)
     recipe, preprocessing = Recipe(**settings["training"]), Preprocessing(**settings["preprocessing"])
     mirroring = settings["evaluation"]["mirroring"]
     return Trained(model, label, _point(settings), ModelEntry.of(settings), recipe, preprocessing, mirroring)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from lesionbench.environment import installed_version
 from lesionbench.errors import UserError
+from lesionbench.models.declared import find_parameters, find_problem, without_class
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.own import GIVEN, OwnNetwork, own_network
+from lesionbench.words import listed
 
 LIST = Path(__file__).with_name("names.json")
 PACKAGES = ("segmentation-models-pytorch", "timm")
@@ -83,6 +86,13 @@ def check_encoder(model: ModelEntry, key: str = "") -> None:
     """
     architecture, encoder = model.architecture, model.encoder
     lines = f"Write, for example:\n  architecture: Unet\n  encoder: {encoder or 'resnet34'}"
+    if own_network(architecture):
+        if encoder or model.encoder_weights:
+            raise UserError(
+                f"{key}encoder: {architecture} is a class of its own. Remove `encoder` and `encoder_weights`, and give "
+                "what its constructor takes as `options`."
+            )
+        return
     if architecture != CLASSIC_UNET and not encoder:
         raise UserError(f"{key}encoder: {architecture} needs an encoder. {lines}")
     if architecture == CLASSIC_UNET and (encoder or model.encoder_weights):
@@ -98,6 +108,9 @@ def unknown_names(model: ModelEntry, names: Names, key: str = "") -> Iterator[st
     `key` is what to put before `architecture` and so on in the messages, as `models.unet.`.
     """
     architecture, encoder = model.architecture, model.encoder or ""
+    if own := own_network(architecture):
+        yield from _wrong_with_own(own, model, key)
+        return
     if architecture not in names.architectures:
         yield f"{key}architecture: {_unknown_architecture(architecture, encoder, names)}"
     if encoder and architecture != CLASSIC_UNET and names.encoder(encoder) != encoder:
@@ -118,12 +131,39 @@ def unknown_names(model: ModelEntry, names: Names, key: str = "") -> Iterator[st
             yield f"{key}options: {architecture} takes no {option}. {_nearest_option(str(option), value, known)}"
 
 
+def _wrong_with_own(own: OwnNetwork, model: ModelEntry, key: str) -> Iterator[str]:
+    """Yield what is wrong with the class that an entry names, or with its options, as far as its code tells."""
+    if problem := find_problem(own):
+        yield f"{key}architecture: {problem}"
+        return
+    known = find_parameters(own)
+    takes = [name for name in known.names if name not in GIVEN] if known else []
+    for option, value in model.options.items():
+        if option in GIVEN:
+            yield f"{key}options: {option} is set by the workflow. Remove it."
+        elif known and option not in takes:
+            yield f"{key}options: {model.architecture} takes no {option}. {_nearest_option(str(option), value, takes)}"
+    missing = [name for name in known.required if name not in {*GIVEN, *model.options}] if known else []
+    if missing:
+        yield (
+            f"{key}options: {model.architecture} needs {listed(missing)}. Write, for example:\n"
+            f"  options: {{{', '.join(f'{name}: …' for name in missing)}}}"
+        )
+
+
 def _unknown_architecture(name: str, encoder: str, names: Names) -> str:
+    if name.endswith(".py"):
+        return without_class(name)
+    module, _, last = name.rpartition(".")
+    if own_network(f"{module}:{last}"):
+        line = f"Write:\n  architecture: {module}:{last}"
+        return f"{name} is unknown. A class of a package has a colon before its name. {line}"
     if names.encoder(name):
         return f"{name} is an encoder. {_lines_of_both((encoder, name), names)}"
     near = _nearest(name, names.architectures)
     return (
-        f"{name} is unknown. {_question(near)}Choose one of {', '.join(names.architectures)}. Write, for example:\n"
+        f"{name} is unknown. {_question(near)}Choose one of {', '.join(names.architectures)}, or name a class of your "
+        "own as path/to/file.py:Class or package.module:Class. Write, for example:\n"
         f"  architecture: {(near or ['Unet'])[0]}"
     )
 
@@ -152,7 +192,7 @@ def _lines_of_both(given: tuple[str, str], names: Names) -> str:
 
 def _nearest_option(name: str, value: object, known: list[str]) -> str:
     near = _nearest(name, known)
-    takes = f"{_question(near)}It takes {', '.join(known)}."
+    takes = f"{_question(near)}It takes {', '.join(known) or 'none'}."
     return f"{takes} Write:\n  options: {{{near[0]}: {json.dumps(value, default=str)}}}" if near else takes
 
 

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.loading import build_own
 from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
+from lesionbench.models.own import own_network
 from lesionbench.models.padding import Padding, Size, said
 from lesionbench.models.unet import ClassicUNet
 from lesionbench.words import first_few
@@ -47,6 +49,13 @@ class Network:
         """The number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
 
+    @property
+    def auxiliary(self) -> list[Tensor]:
+        """The logits that its last forward pass left beside its result, in the module's attribute `auxiliary`."""
+        outputs = getattr(self.module, "auxiliary", ())
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [output for output in outputs if isinstance(output, Tensor)]
+
     @cached_property
     def padding(self) -> Padding:
         """The sizes that it takes."""
@@ -62,11 +71,14 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None, channels
     """Build the network of a model, on the CPU, initialised from PyTorch's global random generator.
 
     weights: a safetensors file with weights of the encoder, for images of three channels or of as many as there are;
-    None leaves them random, whatever the entry says. channels: slices that the network sees at a time.
+    None leaves them random, whatever the entry says. channels: slices that the network sees at a time. The code of an
+    own network is executed.
 
     Raises UserError where the architecture, the encoder, an option or the file of weights is not right.
     """
     check_model(replace(entry, encoder_weights=str(weights) if weights else None), installed_names())
+    if own := own_network(entry.architecture):
+        return Network(*build_own(own, entry, channels), entry.name, channels)
     arguments = {"encoder_name": entry.encoder, "encoder_weights": None} if entry.encoder else {}
     try:
         module = ARCHITECTURES[entry.architecture](in_channels=channels, classes=1, **arguments, **entry.options)

@@ -8,12 +8,16 @@ import re
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from textwrap import shorten
+from traceback import extract_tb
 
 import torch
 from torch import nn
 
 from lesionbench.data.preprocessing import padded_size
 from lesionbench.errors import UserError
+from lesionbench.models.own import is_users
 
 # Multiples of the stride that are tried: PAN pools three times more after its encoder, and needs 8 × its stride.
 LARGEST_MULTIPLE = 256
@@ -83,7 +87,7 @@ class Padding:
         try:
             with torch.no_grad():
                 logits = self.twin.train()(torch.zeros(2, self.channels, *size, device="meta"))
-        except Exception as error:  # whatever a network raises
+        except (Exception, SystemExit) as error:  # whatever a network raises
             return "" if needs_values(error) else said(error)
         return wrong_shape(logits, (2, 1, *size))
 
@@ -119,11 +123,14 @@ def needs_values(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) or bool(re.search(r"\bmeta\b", str(error), re.IGNORECASE))
 
 
-def said(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    text = " ".join(str(error).split())
+def said(error: BaseException) -> str:
+    """Return what an error says, in one line, and in which line of the user's code, if it came from there."""
+    text = "it ends the process" if isinstance(error, SystemExit) else shorten(str(error), 400, placeholder=" …")
     plain = text and isinstance(error, (AssertionError, RuntimeError, ValueError))
-    return text if plain else f"{type(error).__name__}: {text}"
+    frames = [(frame.lineno, Path(frame.filename)) for frame in extract_tb(error.__traceback__)]
+    lines = [f"; line {line} of {file.name}" for line, file in frames if is_users(file)]
+    told = text if plain else f"{type(error).__name__}: {text}"
+    return told.rstrip(".") + lines[-1] if lines else told
 
 
 def wrong_shape(logits: object, expected: tuple[int, ...]) -> str:

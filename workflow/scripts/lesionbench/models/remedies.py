@@ -11,6 +11,7 @@ from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import unknown_names
 from lesionbench.models.networks import installed_names
+from lesionbench.models.own import own_network
 from lesionbench.models.padding import Size
 
 # The stride of nearly all encoders: an image size to build for is a multiple of it.
@@ -53,6 +54,8 @@ def _further_options(entry: ModelEntry, size: Size) -> Iterator[dict[str, Any]]:
     if str(entry.encoder).startswith("tu-"):
         yield {"dynamic_img_size": True}
         yield {"img_size": list(padded_size([size], _STRIDE))}
+    if own_network(entry.architecture):
+        yield {"spatial_dims": 2}  # as MONAI's networks have it, most of which are made for volumes
     depth = entry.options.get("encoder_depth")
     if isinstance(depth, int):
         yield {"decoder_channels": _DECODER_CHANNELS[:depth]}
@@ -61,9 +64,10 @@ def _further_options(entry: ModelEntry, size: Size) -> Iterator[dict[str, Any]]:
 
 def _known(other: ModelEntry, entry: ModelEntry) -> Iterator[ModelEntry]:
     taken = installed_names().architectures.get(other.architecture, [])
+    further = {"spatial_dims"} if own_network(entry.architecture) else set()
     by_timm = {"dynamic_img_size", "img_size"} if str(other.encoder).startswith("tu-") else set()
     new = other.options.keys() - entry.options.keys()
-    if other != entry and new <= {*taken, *by_timm} and not list(unknown_names(other, installed_names())):
+    if other != entry and new <= {*taken, *by_timm, *further} and not list(unknown_names(other, installed_names())):
         yield other
 
 

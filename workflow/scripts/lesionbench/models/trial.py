@@ -17,8 +17,10 @@ from lesionbench.data.scans import read_header
 from lesionbench.data.volume import Grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+from lesionbench.models.contract import check_contract
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.own import own_network
 from lesionbench.models.padding import Size, needs_values, said, wrong_shape
 from lesionbench.models.remedies import advice
 
@@ -73,6 +75,8 @@ def write_trials(trials: Mapping[str, Trial], sizes: Mapping[str, Sequence[Size]
 def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:
     """Train a network on slices of the largest size and predict one of the smallest; nothing is computed.
 
+    An own network is tried with values too (`try_own`).
+
     Return its number of parameters, its stride, and the sizes of slices before and after padding.
 
     Raises UserError where it cannot be built, or does not turn slices into logits of the same size with gradients; it
@@ -84,16 +88,28 @@ def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:
         network = _build(trial.entry, trial.weights, trial.channels)
         padded = {size: network.padded_size([size]) for size in [*sizes, *ends]}
     except UserError as error:
+        if "\n  " in str(error):  # it says what to write
+            raise
         others = advice(trial.entry, ends[0], lambda other: _fits(other, ends, trial.channels))
         raise UserError(f"{error}{others}") from error
-    try_pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
-    if trial.precision == "bfloat16" or network.padding.twin is None:
+    passed = try_pass(network, padded[ends[0]], padded[ends[1]], trial.batch_size)
+    if own_network(trial.entry.architecture):
+        try_own(trial, [padded[end] for end in (ends[1:] if passed else ends)])
+    elif trial.precision == "bfloat16" or network.padding.twin is None:
         _compute(build_network(trial.entry, channels=trial.channels), trial.precision)
     return {
         "parameters": network.parameters,
         "stride": network.stride,
         "slices": [{"size": size, "padded": padded[size]} for size in sizes],
     }
+
+
+def try_own(trial: Trial, sizes: Sequence[Size], device: str | torch.device = "cpu") -> None:
+    """Hold an own network to what is asked of it (`contract`), on padded slices of these sizes, the largest first."""
+    check_contract(
+        lambda: build_network(trial.entry, channels=trial.channels),
+        *(sizes, trial.batch_size, trial.precision, torch.device(device)),
+    )
 
 
 def _fits(entry: ModelEntry, sizes: Iterable[Size], channels: int) -> None:
@@ -105,6 +121,8 @@ def _fits(entry: ModelEntry, sizes: Iterable[Size], channels: int) -> None:
 
 def _build(entry: ModelEntry, weights: str | None = None, channels: int = 1) -> Network:
     """Build a network, without values where that is possible, which takes a tenth of the time."""
+    if own_network(entry.architecture):
+        return build_network(entry, weights, channels)
     try:
         with torch.device("meta"):
             return build_network(entry, weights, channels)
@@ -114,14 +132,14 @@ def _build(entry: ModelEntry, weights: str | None = None, channels: int = 1) -> 
     return build_network(entry, weights, channels)  # some are built from numbers, which only the CPU has
 
 
-def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> None:
+def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -> bool:
     """Take a step of training and predict a slice, without values. Two slices of these sizes are known to pass.
 
-    Raises UserError where a pass fails or gives logits of another shape.
+    Return whether that was possible. Raises UserError where a pass fails or gives logits of another shape.
     """
     module = network.padding.twin
     if module is None:
-        return
+        return False
     try:
         if problem := _step(module.train(), torch.zeros(batch_size, network.padding.channels, *largest, device="meta")):
             raise UserError(f"{network.name}: {problem}.")
@@ -129,9 +147,9 @@ def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -
             logits = module.eval()(torch.zeros(1, network.padding.channels, *smallest, device="meta"))
     except UserError:
         raise
-    except Exception as error:  # whatever a network raises
+    except (Exception, SystemExit) as error:  # whatever a network raises
         if needs_values(error):
-            return
+            return False
         if batch_size == 1:
             raise UserError(
                 f"{network.name} cannot be trained with a batch of one slice of {largest[0]} × {largest[1]} pixels "
@@ -140,6 +158,7 @@ def try_pass(network: Network, largest: Size, smallest: Size, batch_size: int) -
         raise UserError(f"{network.name}: {said(error)}.") from error
     if problem := wrong_shape(logits, (1, 1, *smallest)):
         raise UserError(f"{network.name}: in evaluation mode {problem}.")
+    return True
 
 
 def _step(module: nn.Module, image: torch.Tensor) -> str:

@@ -19,9 +19,10 @@ class Figure:
 
     name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
     (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
-    `{shown}` for those whose slices are shown, `{trainings}`, `{models}`, `{resamples}`, the settings `{tolerance}` and
-    `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of a sentence where
-    there are reference results; needs: what an experiment must have for it, None where it needs nothing.
+    `{shown}` for those whose slices are shown, `{trainings}`, `{choices}`, `{models}`, `{resamples}`, the settings
+    `{tolerance}` and `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of
+    a sentence where there are reference results; needs: what an experiment must have for it, None where it needs
+    nothing.
     """
 
     name: str
@@ -29,7 +30,10 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "categories", "trainings", "costs", "several models", "external sets"] | None = None
+    needs: (
+        Literal["ct", "categories", "trainings", "choices", "probabilities", "costs", "several models", "external sets"]
+        | None
+    ) = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -74,6 +78,17 @@ FIGURES: Mapping[str, Figure] = {
             " batches; the validation loss is always 1 − soft Dice of a study's volume, averaged over studies. "
             "The dot marks the best epoch, of {best_epoch}: early stopping judges by it, and its weights are kept.",
             needs="trainings",
+        ),
+        Figure(
+            "operating_points",
+            "operating_points:operating_points",
+            ("points", "labels"),
+            "Training",
+            "How each training chose its operating point (n = {choices}): the mean Dice of its validation studies with "
+            "lesion by threshold, and at the chosen threshold by the smallest component that is kept, where that is "
+            "chosen too. A line is a training; the dot is what was chosen and is used for the test studies, which "
+            "took no part in it. A flat curve is a choice that hardly matters.",
+            needs="choices",
         ),
         Figure(
             "dice_by_model",
@@ -167,6 +182,48 @@ FIGURES: Mapping[str, Figure] = {
             needs="costs",
         ),
         Figure(
+            "reliability",
+            "calibration_charts:reliability",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Are the probabilities of lesion true? The share of lesion over the mean probability, in ten bins of "
+            "probability, of the voxels in the box around the lungs in {studies}; every patient weighs the same. On "
+            "the dashed line they are true; below it they are too high, above too low. Nearly all voxels are in the "
+            "first bin. Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "precision_recall",
+            "calibration_charts:precision_recall",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Precision of the voxels called lesion over the recall of those that are, at all thresholds: the mean over "
+            "{studies}, of those with lesion, of the best precision at this recall or a higher one. Grey: the "
+            "other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "froc",
+            "calibration_charts:froc",
+            ("calibration", "labels"),
+            "Probabilities",
+            "The share of all lesions that are found over false lesions a study (FROC), a dot for each threshold from "
+            "0.98 (left) to 0.02, in {studies}. Lesions have at least {smallest} mm³ and are matched one to one above "
+            "an intersection over union of 0.1. At low thresholds lesions merge, so that the curve may turn back. "
+            "Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "dice_by_threshold",
+            "calibration_charts:dice_by_threshold",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Mean Dice over {studies}, of those with lesion, by the threshold above which a voxel is called lesion, "
+            "with all components kept. The dot is at 0.5. The maximum is no result: it is chosen on the test studies. "
+            "Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
             "dice_readings",
             "score_charts:dice_readings",
             ("comparison",),
@@ -185,7 +242,9 @@ def due_figures(experiment: Experiment) -> list[str]:
         "ct": experiment.shows_ct,
         "categories": bool(experiment.categories),
         "trainings": bool(experiment.networks),
-        "costs": bool(experiment.costs),
+        "choices": bool(experiment.choices),
+        "probabilities": bool(experiment.calibrated),
+        "costs": bool(experiment.networks and experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
     }
@@ -207,6 +266,7 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         shown=experiment.shown_studies(),
         trainings=len(experiment.trainings),
         best_epoch=" or of ".join(_BEST_EPOCH[by] for by in dict.fromkeys(experiment.best_epoch_by.values())),
+        choices=len(experiment.choices),
         models=len(experiment.rows),
         resamples=f"{experiment.settings['evaluation']['resamples']:,}",
         involvement=INVOLVEMENT if experiment.categories == list(CATEGORIES) else "",

@@ -26,7 +26,8 @@ class Facts:
     """What a run knows.
 
     config: with all defaults; labels: of the models; elsewhere: folders of masks from elsewhere, by label; comparison:
-    of the data set; inventory: of its studies; folds: study and subset of each fold; records: of the trainings.
+    of the data set; inventory: of its studies; folds: study and subset of each fold; records: of the trainings, those
+    of external methods too.
     """
 
     config: Mapping[str, Any]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lesionbench.evaluation.comparison import Comparison, Sample
 from lesionbench.evaluation.statistics import ENOUGH_FOR_MEANS, PLANNED, POWER, studies_needed
-from lesionbench.report.tables import format_number
+from lesionbench.report.tables import format_interval, format_number
 from lesionbench.words import counted, listed
 
 
@@ -32,6 +32,7 @@ def conclusions(comparison: Comparison) -> tuple[str, ...]:
             f"{counted(sample.patients, unit(sample))} with a score for every model and "
             f"{counted(len(pairs), 'comparison')}: no difference can be shown here, however large; "
             f"that takes at least {needed}. The order of the means is no evidence for any model.",
+            *_sweeps(comparison),
         )
     return (
         *_verdict(comparison),
@@ -39,6 +40,7 @@ def conclusions(comparison: Comparison) -> tuple[str, ...]:
         *_not_shown(comparison),
         *_order(comparison),
         *_same_scores(comparison),
+        *_sweeps(comparison),
     )
 
 
@@ -158,6 +160,29 @@ def _same_scores(comparison: Comparison) -> list[str]:
         "check that their masks are not the same."
         for pair in same.to_dict("records")
     ]
+
+
+def _sweeps(comparison: Comparison) -> list[str]:
+    """Return of each sweep what the choice of a row is worth."""
+    sentences = []
+    for sweep in comparison.sweeps.to_dict("records"):
+        best = f"{comparison.labels[sweep['best']]} ({format_number(sweep['best_dice'])})"
+        text = (
+            f"{best} is the best of {sweep['rows']} rows of {sweep['label']} on the test, which is optimistic, since "
+            "the same scores chose it"
+        )
+        if np.isfinite(sweep["corrected_dice"]):
+            interval = format_interval(sweep["corrected_low"], sweep["corrected_high"])
+            text += f": corrected for the choice, {format_number(sweep['corrected_dice'])} ({interval})"
+        sentences.append(f"{text}.")
+        if np.isfinite(sweep["chosen_dice"]):
+            chosen = comparison.labels[sweep["chosen"]] if sweep["chosen"] else "the row of each fold"
+            interval = format_interval(sweep["chosen_low"], sweep["chosen_high"])
+            sentences.append(
+                f"Chosen on validation studies, {chosen} scores {format_number(sweep['chosen_dice'])} ({interval}) on "
+                "the test: report this."
+            )
+    return sentences
 
 
 def widest_interval(pairs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

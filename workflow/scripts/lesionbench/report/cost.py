@@ -3,6 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,18 @@ from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import UNDEFINED, Table, format_number
 from lesionbench.segmentation.inference import SECONDS
 from lesionbench.training.record import Record, read_record
+from lesionbench.words import listed
 
 _OF_ENSEMBLES = (
     "Of an ensemble: the sum over its members that are trained here, each with all its seeds; the largest memory."
 )
+_OF_METHODS = (
+    "Of an external method: the time of its training, or of all of its job where it does not say, and the largest "
+    "memory of one of its processes; its prediction includes reading the CT."
+)
 _SIDES = ("slice_height", "slice_width")
+# What is not known of an external method.
+_UNKNOWN = dict.fromkeys(("parameters", "slice_height", "slice_width", "gmacs"), math.nan)
 
 
 def cost_table(
@@ -29,35 +38,40 @@ def cost_table(
     runs: Sequence[Sequence[Any]],
     rows: Mapping[str, Sequence[str]],
     labels: Mapping[str, str],
-    seeds: int = 1,
 ) -> Table:
     """Return the cost of each row: parameters, GMACs a slice, time and memory, as means over folds and seeds.
 
-    `records` are the run.json of `runs`, a (model, fold, seed) each; `predictions` the folders of their predictions,
-    which hold the time of each study; `checks` what the trial of each model found, in the order of the models in
-    `runs`; `rows` the models whose costs are added for a row: of an ensemble its members, each with all its `seeds`.
+    `records` are the run.json of `runs`, a (model, fold, seed) each, those of networks first; `predictions` the folders
+    of their predictions, which hold the time of each study; `checks` what the trial of each network found, in the order
+    of the models in `runs`; `rows` the models whose costs are added for a row: of an ensemble its members, each with
+    all its seeds.
     """
-    read = [read_record(path) for path in records]
+    read = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
     times = collect_scores([Path(folder) / SECONDS for folder in predictions], runs)
     # The median, because the first study of a run also waits for the device to get ready.
     seconds = times.groupby(["model", "fold", "seed"])["seconds"].median().groupby("model").mean()
     costs: dict[str, dict[str, Any]] = {}
-    for model, check in zip(dict.fromkeys(run[0] for run in runs), checks, strict=True):
-        own = [record for record, run in zip(read, runs, strict=True) if run[0] == model]
-        means = pd.DataFrame([_measured(record.contents) for record in own]).mean()
+    for model, check in zip_longest(dict.fromkeys(run[0] for run in runs), checks):
+        own = [number for number, run in enumerate(runs) if run[0] == model]
+        means = pd.DataFrame([_measured(read[number]) for number in own]).mean()
         costs[model] = {
-            **_of_network(own[0], check),
+            **(_of_network(read_record(records[own[0]]), check) if check else _UNKNOWN),
             **{str(name): mean for name, mean in means.items()},
-            "seconds_per_study": seconds[model],
+            "seconds_per_study": seconds.get(model, math.nan),
+            "seeds": len({runs[number][2] for number in own}),
         }
     data = pd.DataFrame(
         [
             {"model": row, "label": labels[row]}
-            | (costs[row] if list(models) == [row] else _sum([costs[model] for model in models], seeds))
+            | (costs[row] if list(models) == [row] else _sum([costs[model] for model in models]))
             for row, models in rows.items()
         ]
-    ).astype({"slice_height": "Int64", "slice_width": "Int64", "parameters": int})
-    return Table("Cost of the models", data, _show(data), _notes([record.contents for record in read], data))
+    ).drop(columns="seeds", errors="ignore")
+    data = data.astype({"slice_height": "Int64", "slice_width": "Int64", "parameters": "Int64"})
+    notes = _notes(read, rows)
+    if uncounted := data.loc[data["gmacs"].isna() & data["parameters"].notna(), "label"].tolist():
+        notes = (*notes, f"GMACs of {listed(uncounted)}: a network cannot predict a slice of zeros on the CPU.")
+    return Table("Cost of the models", data, _show(data), notes)
 
 
 def _of_network(record: Record, check: str | Path) -> dict[str, Any]:
@@ -74,39 +88,48 @@ def _of_network(record: Record, check: str | Path) -> dict[str, Any]:
     }
 
 
-def _sum(costs: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, Any]:
+def _sum(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the cost of all members of an ensemble with all their seeds: sums, and the largest memory."""
     members = pd.DataFrame(costs)
     summed = ["parameters", "gmacs", "training_seconds", "seconds_per_study"]
     largest = ["device_memory_bytes", "host_memory_bytes"]
     same = {side: members[side].iloc[0] if members[side].nunique() == 1 else pd.NA for side in _SIDES}
-    sums = {name: seeds * members[name].sum() for name in summed}
+    # As floats: a sum with an unknown part is unknown.
+    sums = {name: (members["seeds"] * members[name].astype(float)).sum(skipna=False) for name in summed}
     return same | sums | {name: members[name].max() for name in largest} | {"epochs": math.nan}
 
 
 def gmacs(network: Network, height: int, width: int, channels: int = 1) -> float:
-    """Return the multiply-accumulate operations, in billions, that a slice takes a network, which moves to `meta`.
+    """Return the multiply-accumulate operations, in billions, that a slice takes a network; NaN where it fails.
 
-    Convolutions and matrix products are counted, as is usual; nothing is computed, so any size works.
+    Convolutions and matrix products are counted, as is usual. Nothing is computed, so any size works; a network that
+    reads values predicts one slice of zeros.
     """
-    module = network.module.eval().to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(torch.empty(1, channels, height, width, device="meta"))
-    return float(counter.get_total_flops() / 2e9)
+    for module, device in ((network.padding.twin, "meta"), (network.module, "cpu")):
+        if module is None:
+            continue
+        # Whatever a network raises; where it is trained, it has passed on the CPU.
+        with suppress(Exception), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module.eval()(torch.zeros(1, channels, height, width, device=device))
+            return float(counter.get_total_flops() / 2e9)
+    return math.nan
 
 
 def _measured(record: Mapping[str, Any]) -> dict[str, float]:
+    program = record.get("program", {})  # what an external method left
     return {
-        "training_seconds": record["seconds"],
-        "epochs": record["epochs"],
-        "device_memory_bytes": record["device"].get("peak_memory_bytes", float("nan")),
+        "training_seconds": program.get("training_seconds", record["seconds"]),
+        "epochs": record.get("epochs", program.get("epochs", math.nan)),
+        "device_memory_bytes": record["device"].get(
+            "peak_memory_bytes", program.get("peak_device_memory_bytes") or math.nan
+        ),
         "host_memory_bytes": record["peak_host_memory_bytes"],
     }
 
 
 def _show(data: pd.DataFrame) -> pd.DataFrame:
     columns = {
-        "Parameters (million)": (data["parameters"] / 1e6, 1),
+        "Parameters (million)": (data["parameters"].astype(float) / 1e6, 1),
         "GMACs": (data["gmacs"], 2),
         "Training (s)": (data["training_seconds"], 0),
         "Epochs": (data["epochs"], 1),
@@ -123,12 +146,13 @@ def _show(data: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _notes(records: Sequence[Mapping[str, Any]], data: pd.DataFrame) -> tuple[str, ...]:
+def _notes(records: Sequence[Mapping[str, Any]], rows: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     devices = sorted({record["device"].get("name", record["device"]["type"].upper()) for record in records})
     return (
         "GMACs: billions of multiply-accumulate operations in the convolutions and matrix products of one slice of the "
         "size given, which is that of the data set's largest slice, padded as the model needs it.",
         f"Time and memory: means over folds and seeds, measured on: {', '.join(devices)}. Training: all epochs; "
         "memory: the largest amount in use; prediction: the median over studies, from the file of slices to the mask.",
-        *([_OF_ENSEMBLES] if data["epochs"].isna().any() else []),
+        *([_OF_ENSEMBLES] if any(len(models) > 1 for models in rows.values()) else []),
+        *([_OF_METHODS] if any("program" in record for record in records) else []),
     )

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 from lesionbench.data.frames import read_frame
 from lesionbench.evaluation.comparison import read_comparison
 from lesionbench.evaluation.scores import collect_scores
+from lesionbench.report.point_table import read_choices
 
 # How each kind of input is read, from its files and the rule's params.
 READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "calibration": lambda files, params: read_frame(files),
     "classes": lambda files, params: read_frame(files),
     "comparison": lambda files, params: read_comparison(files),
     "cost": lambda files, params: read_frame(files),
@@ -19,6 +21,7 @@ READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
         best_epoch_by=lambda history: history["model"].map(params["best_epoch_by"])
     ),
     "inventory": lambda files, params: read_frame(files),
+    "points": lambda files, params: read_choices(files, params["runs"]),
     "labels": lambda files, params: params["labels"],
     "transfer": lambda files, params: read_frame(files),
     "stacks": lambda files, params: dict(zip(params["shown"], files, strict=True)),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,12 @@ def read_provenance(
     records: Sequence[str | Path],
     weights: Sequence[str | Path],
     labels: Mapping[str, str],
+    methods: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
     """Return what made each training, and with which versions: of the trainings, and of the job that writes the page.
 
-    `trainings` holds a (model, fold, seed) for each of `records` (run.json) and `weights`.
+    `trainings` holds a (model, fold, seed) for each of `records` (run.json) and `weights`; `methods` are the run.json
+    of external methods, in folders called as those of trainings are.
     """
     rows, made_with = [], []
     for (model, fold, seed), record_path, weights_path in zip(trainings, records, weights, strict=True):
@@ -127,17 +130,36 @@ def read_provenance(
     columns = {f"Trainings {number}" if several else "Trainings": made for number, made in enumerate(made_with, 1)}
     return {
         "commit": here["git_commit"],
+        "methods": pd.DataFrame([_of_method(Path(path), labels) for path in methods]),
         "trainings": pd.DataFrame(rows).drop(columns=[] if several else ["Versions"], errors="ignore"),
         "versions": pd.DataFrame(columns | {"Comparison": _versions(here)}).rename_axis("").reset_index(),
     }
 
 
-def write_config(config: Mapping[str, Any], reference: Sequence[Sequence[Any]], path: str | Path) -> None:
-    """Write the configuration that the results were made with, with all defaults, and the reference results."""
+def write_config(
+    config: Mapping[str, Any], reference: Sequence[Sequence[Any]], sweeps: Mapping[str, Any], path: str | Path
+) -> None:
+    """Write the configuration that the results were made with, with all defaults, reference results and sweeps."""
     made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
-    content = {"config": config, "reference_results": reference, "environment": made_with}
+    content = {"config": config, "reference_results": reference, "sweeps": sweeps, "environment": made_with}
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
+    """Return what the summary says of a run of an external method: models/MODEL/fold-K/seed-S/run.json."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    versions = record["program"].get("versions", {})
+    return {
+        "Model": labels.get(path.parts[-4], path.parts[-4]),
+        "Fold": str(record["fold"]),
+        "Seed": str(record["seed"]),
+        "Program": record["method"] or shlex.join(record["command"]),
+        "Options": json.dumps(record["options"], ensure_ascii=False) if record["options"] else UNDEFINED,
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()) or UNDEFINED,
+        "Device": record["device"].get("name", record["device"]["type"]),
+        "Program’s files": record["program_code"],
+    }
 
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:

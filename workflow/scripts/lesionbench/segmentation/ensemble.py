@@ -17,15 +17,16 @@ _NAMES = ("the first member's prediction", "another member's")
 
 @dataclass(frozen=True)
 class Member:
-    """The folder of a run's predictions; made_here: whether it holds probabilities, not masks alone."""
+    """The folder of a run's predictions; made_here: whether it may hold probabilities, not masks alone."""
 
     folder: str | Path
     made_here: bool
 
     def levels(self, study: str, reading: Reading) -> Volume:
         """Return a study's probabilities as levels of 0 to 255; those of a mask are 0 and 255."""
-        if self.made_here:
-            return read_levels(probability_path(self.folder, study))
+        kept = probability_path(self.folder, study)
+        if self.made_here and kept.is_file():
+            return read_levels(kept)
         mask = read_mask(find_prediction(self.folder, study), reading)
         return Volume(mask.data * np.uint8(LEVELS), mask.affine, mask.forms)
 

@@ -1,6 +1,6 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -16,6 +16,7 @@ from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Volume, from_slices
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.own import trusted_entry
 from lesionbench.segmentation.operating_point import write_lesion
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.batches import neighbours
@@ -41,13 +42,20 @@ class Predictor:
     mirroring: bool = False
 
 
-def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) -> Predictor:
+def load_run(
+    folder: str | Path, device: str = "auto", mirroring: bool = False, code: Sequence[str] | None = ()
+) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.
 
-    Raises UserError where a file is missing or damaged, the two do not fit, or there is no such device.
+    code: the files and packages that may be executed where the network is a user's own (`models.own.trusted_entry`):
+    none, unless the caller says so; None is for a workflow, whose configuration names them.
+
+    Raises UserError where a file is missing or damaged, the two do not fit, there is no such device, or the network's
+    code is not trusted or has changed.
     """
     weights, record = read_run(Path(folder))
-    network = build_network(record.model, channels=record.preprocessing.channels)
+    entry = trusted_entry(record.model, record.contents.get("model_code"), code, folder)
+    network = build_network(entry, channels=record.preprocessing.channels)
     try:
         network.module.load_state_dict(weights)
     except RuntimeError as error:
@@ -59,10 +67,13 @@ def load_run(folder: str | Path, device: str = "auto", mirroring: bool = False) 
 
 
 @torch.inference_mode()
-def predict_stack(predictor: Predictor, stack: SliceStack) -> np.ndarray:
+def predict_stack(
+    predictor: Predictor, stack: SliceStack, advance: Callable[[int], object] | None = None
+) -> np.ndarray:
     """Return the probability of lesion (slices, height, width), float32.
 
     It is on the study's own grid: where the network sees resampled or cropped slices, the probabilities are led back.
+    advance: is told how many more slices are done.
     """
     recipe, preprocessing = predictor.record.recipe, predictor.record.preprocessing
     frame = find_frame(stack, preprocessing)
@@ -80,6 +91,8 @@ def predict_stack(predictor: Predictor, stack: SliceStack) -> np.ndarray:
             with amp:
                 lesion = probability(predictor.network.module, preprocessing.intensities(hu))
             into.copy_(lesion[:, 0, :height, :width])
+            if advance:
+                advance(len(part))
         return (frame.restore(found) if frame.changes else found).numpy()
 
 
@@ -99,9 +112,10 @@ def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> 
     return total / 4
 
 
-def predict(predictor: Predictor, stack: SliceStack) -> Volume:
+def predict(predictor: Predictor, stack: SliceStack, advance: Callable[[int], object] | None = None) -> Volume:
     """Return the probability of lesion of a study, float32, on the grid of its CT."""
-    return Volume(from_slices(predict_stack(predictor, stack), stack.affine, stack.plane), stack.affine, stack.forms)
+    found = predict_stack(predictor, stack, advance)
+    return Volume(from_slices(found, stack.affine, stack.plane), stack.affine, stack.forms)
 
 
 def segment(

@@ -14,7 +14,8 @@ from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.errors import UserError
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
-from lesionbench.models.trial import try_pass
+from lesionbench.models.own import own_network
+from lesionbench.models.trial import Trial, try_own, try_pass
 from lesionbench.training.averaging import WeightAverage
 from lesionbench.training.batches import SliceSet, load_slices
 from lesionbench.training.checkpoint import cpu_copy
@@ -78,9 +79,7 @@ class Learner:
     @property
     def auxiliary(self) -> list[Tensor]:
         """The logits that the network's last forward pass left beside its result, the largest first."""
-        outputs = getattr(self.network.module, "auxiliary", ())
-        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return [output for output in outputs if isinstance(output, Tensor)]
+        return self.network.auxiliary
 
     @property
     def goes_on(self) -> bool:
@@ -159,6 +158,11 @@ def prepare(
         count, rows, columns = bucket.images.shape
         several = len(slices.buckets) > 1  # a slice alone then comes twice
         try_pass(network, (rows, columns), (rows, columns), min(recipe.batch_size, max(count, 1 + several)))
+    if own_network(model.architecture):
+        precision = "bfloat16" if uses_bfloat16(device, recipe.precision) else "float32"
+        trial = Trial(model, recipe.batch_size, precision, channels=data.preprocessing.channels)
+        rows, columns = slices.buckets[-1].images.shape[1:]
+        try_own(trial, [(rows, columns)], device)
     torch.backends.cudnn.benchmark = True  # pays, because nearly all batches have one of a few shapes
     optimizer = make_optimizer(module, recipe)
     return Learner(

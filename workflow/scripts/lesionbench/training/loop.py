@@ -18,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.own import describe_code
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
@@ -85,6 +86,7 @@ def describe_inputs(
     """Return what a training is made from, with the SHA-256 of each file: for its record and its state."""
     return {
         "model": asdict(model),
+        "model_code": describe_code(model),
         "training": asdict(recipe),
         "preprocessing": asdict(data.preprocessing),
         "intensity": data.intensity,

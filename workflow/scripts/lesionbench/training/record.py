@@ -16,7 +16,7 @@ from torch import Tensor
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import atomic, sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
 from lesionbench.words import counted, first_few
@@ -32,7 +32,8 @@ def write_run(
 ) -> None:
     """Write the best epoch's weights, the history (a row an epoch) and the record of what made them.
 
-    The weights hold nothing that differs between two equal trainings; times and the machine are in the record.
+    The weights hold nothing that differs between two equal trainings; times and the machine are in the record, and the
+    SHA-256 of the weights, by which `read_run` knows them.
     """
     with atomic(folder / WEIGHTS) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, {"format": "pt"})
@@ -43,6 +44,7 @@ def write_run(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     complete = {
         **record,
+        "weights_sha256": sha256(folder / WEIGHTS),
         "seconds": sum(row["seconds"] for row in history),
         "peak_host_memory_bytes": peak,
         "environment": environment(),
@@ -78,14 +80,23 @@ def read_record(path: str | Path) -> Record:
 
 
 def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
-    """Return the weights and the record of a finished training, as `read_record` does."""
+    """Return the weights and the record of a finished training, as `read_record` does.
+
+    Raises UserError too where the weights are not those that the record is of; older records do not say.
+    """
     if problem := _no_run(folder):
         raise UserError(f"{folder}: {problem}. {_EXPECTED}")
     record = read_record(folder / RECORD)
     try:
-        return load_file(folder / WEIGHTS), record
+        weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise _unreadable(folder / WEIGHTS, error) from error
+    if record.contents.get("weights_sha256", found := sha256(folder / WEIGHTS)) != found:
+        raise UserError(
+            f"{folder / WEIGHTS}: these are not the weights that {RECORD} beside them is of: their SHA-256 is not the "
+            "one written there. Copy both files of one training again, or train again."
+        )
+    return weights, record
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

@@ -1,0 +1,59 @@
+"""What is written of each segmented scan: a report, which also says that its results are whole, and a table of all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lesionbench.files import atomic
+
+REPORT, TABLE = "report.json", "scans.csv"
+_MEASURES = (
+    "lesion_ml", "lesion_ml_lowest", "lesion_ml_highest", "lungs_ml", "share_involved", "lesion_outside_lungs_ml",
+    "right_lesion_ml", "right_lungs_ml", "right_share_involved", "left_lesion_ml", "left_lungs_ml",
+    "left_share_involved", "lesion_slices", "slices",
+)  # fmt: skip
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write the report of a scan into the folder of its results."""
+    with atomic(folder / REPORT) as temporary:
+        temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
+    """Say whether a folder holds the results that runs, settings and scan (`made_by`) make."""
+    report = _read(folder / REPORT)
+    if report is None or report["made_by"] != settings:
+        return False
+    return all((folder / name).is_file() for name in report["files"])
+
+
+def write_table(out: Path) -> None:
+    """Write a table of all scans that have a report below `out`, a row a scan."""
+    reports = [report for path in sorted(out.glob(f"*/{REPORT}")) if (report := _read(path))]
+    rows = [
+        {
+            "scan": report["scan"],
+            "path": report["path"],
+            **{name: report[name] for name in _MEASURES},
+            "runs": len(report["members"]),
+            **report["made_by"]["operating_point"],
+            "seconds": report["seconds"],
+            "warnings": "; ".join(report["warnings"]),
+        }
+        for report in reports
+    ]
+    if rows:
+        with atomic(out / TABLE) as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a report, None where there is none or it is damaged."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and {"made_by", "files"} <= report.keys() else None

@@ -1,0 +1,135 @@
+"""Running a program of another's: its output in the log, an end for all that it started, one at a time in a folder."""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, TextIO
+
+from lesionbench.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+SHOWN_LINES = 15  # of its log, where it fails
+STOP_SECONDS = 20  # between asking a program to end and ending it
+
+
+def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, str], key: str) -> None:
+    """Run a command to its end, each line that it prints in the log.
+
+    It is started in a process group of its own, which ends with this process's SIGTERM or SIGINT; all that it starts
+    holds the lock (`held_lock`).
+
+    Raises UserError, naming the configuration's key, where the command cannot be started or fails.
+    """
+    last: deque[str] = deque(maxlen=SHOWN_LINES)
+    with _exit_on_signal():
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                encoding="utf-8", errors="replace", env=environment, start_new_session=True, pass_fds=[lock.fileno()],
+            )  # fmt: skip
+        except OSError as error:
+            raise UserError(f"{key}: {command[0]} cannot be started ({error.strerror}). Correct the path.") from None
+        reader = Thread(target=_relay, args=(process.stdout, last))
+        reader.start()
+        try:
+            _write_owner(lock, process.pid)
+            status = process.wait()
+        finally:
+            _end_group(process)
+            reader.join()
+    if status:
+        ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        lines = "\n".join(f"  {line}" for line in last) or "  (none)"
+        raise UserError(f"{key}: the program {ended}. The last lines that it printed:\n{lines}")
+
+
+def _relay(output: Iterable[str], last: deque[str]) -> None:
+    for line in output:
+        if text := line.rstrip():
+            logger.info("%s", text)
+            last.append(text)
+
+
+@contextmanager
+def held_lock(path: Path) -> Iterator[TextIO]:
+    """Hold a file's lock inside the block; what a job that was killed has left running is ended first.
+
+    Raises UserError where that runs on another machine, or does not end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        deadline = time.monotonic() + STOP_SECONDS
+        while not _lock(file):
+            owner = _read_owner(file)
+            if owner.get("host") != socket.gethostname() or time.monotonic() > deadline:
+                raise UserError(
+                    f"{path}: a program that an earlier job started (process {owner.get('process', 'unknown')} on "
+                    f"{owner.get('host', 'an unknown machine')}) still runs. End it, and start again."
+                )
+            logger.warning("Ending what an earlier job, which was killed, left running (%s).", owner["process"])
+            with suppress(ProcessLookupError):
+                os.killpg(owner["process"], signal.SIGKILL)
+            time.sleep(0.2)
+        yield file
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_owner(file: TextIO, process: int) -> None:
+    file.truncate(0)
+    json.dump({"host": socket.gethostname(), "process": process}, file)
+    file.flush()
+
+
+def _read_owner(file: TextIO) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        owner: dict[str, Any] = json.load(file)
+    except ValueError:  # killed before it was written
+        return {}
+    return owner
+
+
+@contextmanager
+def _exit_on_signal() -> Iterator[None]:
+    """Leave the block by SystemExit, with 128 + signal, once SIGTERM or SIGINT has come."""
+
+    def leave(number: int, _: object) -> None:
+        logger.warning("Stopped by %s. The same command goes on from what is kept.", signal.Signals(number).name)
+        raise SystemExit(128 + number)
+
+    watched = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, leave) for number in watched]
+    try:
+        yield
+    finally:
+        for number, handler in zip(watched, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End all that is left of a process group, at first by asking."""
+    with suppress(ProcessLookupError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
