@@ -34,8 +34,9 @@ def _write_set(folder, name, studies):
             mask[2 : 5 + number % 3, 3 : 6 + number % 2, 1 : 4 + number % 2] = 1
         _write(folder / name / "masks" / f"{study}_mask.nii.gz", mask)
         _write(folder / name / "studies" / "CT-1" / f"{study}.nii.gz", mask.astype(np.int16) * 700 - 900 - number)
-        _write(folder / f"near-{name}" / f"{study}.nii.gz", np.roll(mask, 1, axis=0))
-        mask[0, 0, number % 3] = 1
+        near = np.roll(mask, 1, axis=0)
+        near[1, 1, 0] = mask[0, 0, number % 3] = 1
+        _write(folder / f"near-{name}" / f"{study}.nii.gz", near)
         _write(folder / f"far-{name}" / f"{study}_mask.nii", np.roll(mask, 2, axis=1))
 
 
@@ -62,7 +63,7 @@ def make_results(folder):
         }
     )
     results = folder / "results"
-    write_config(config, [], results / "config.json")
+    write_config(config, [], {}, results / "config.json")
     (results / "summary.html").write_text("<p>Summary</p>")
     for external, name in SETS.items():
         found = inventory(find_studies(DataSet(folder / name)), folder / name, needs_ct=True)
@@ -83,5 +84,6 @@ def make_results(folder):
                 write_frame(frame, results / run_folder("metrics", run, external) / file)
         recompute.redo_comparison(finished, external, results)
     recompute.redo_data_tables(finished, results)
+    recompute.redo_checklist(finished, results)
     recompute.redo_sets(finished, results)
     return SimpleNamespace(folder=folder, results=results, roots={"": folder / "data", "other": folder / "other"})

@@ -233,6 +233,7 @@ rule summary:
             labels={"result": "Summary"},
         ),
         config="<results>/config.json",
+        checklist=table("checklist", "At a glance"),
     log:
         "<logs>/summary.log",
     conda:
@@ -243,6 +244,7 @@ rule summary:
     params:
         config=experiment.used_settings,
         reference=experiment.reference_results,
+        sweeps=experiment.sweeps,
         labels=experiment.labels,
         all_labels=experiment.all_labels,
         elsewhere=experiment.elsewhere,

@@ -17,11 +17,12 @@ from lesionbench.data.split import Fold, Split, make_folds, read_split_file
 from lesionbench.data.studies import DataSet, Study, find_prediction
 from lesionbench.errors import UserError
 from lesionbench.experiment.cohort import Cohort
-from lesionbench.experiment.config import resolve_config
+from lesionbench.experiment.config import check_resolved
 from lesionbench.experiment.plan import Experiment
 from lesionbench.experiment.rows import Row, Run, make_rows
 
 CONFIG = "config.json"
+KEYS = ("config", "reference_results", "sweeps", "environment")  # of that file
 INVENTORY = "dataset/studies.csv"
 MOST_RESAMPLES = 1_000_000  # more would keep who verifies waiting
 
@@ -63,31 +64,32 @@ def read_finished(folder: Path) -> Finished:
     path = folder / CONFIG
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        config, reference, environment = (content[key] for key in ("config", "reference_results", "environment"))
+        config, reference, sweeps, environment = (content[key] for key in KEYS)
+        settings = check_resolved(config)
+        experiment = _experiment(folder, settings, reference, sweeps)
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing. Give the folder of finished results; if they are of an earlier version, run the "
             "workflow again."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as the configuration of results ({error}).") from error
-    settings = resolve_config(config)
     if settings["evaluation"]["resamples"] > MOST_RESAMPLES:
         raise UserError(f"{path}: evaluation.resamples is above {MOST_RESAMPLES:,}. Comparing would take too long.")
-    return Finished(folder, _experiment(folder, settings, reference), environment)
+    return Finished(folder, experiment, environment)
 
 
-def _experiment(folder: Path, settings: dict[str, Any], reference: list[list[Any]]) -> Experiment:
-    all_rows = make_rows(settings["models"], settings["compare"])
+def _experiment(
+    folder: Path, settings: dict[str, Any], reference: list[list[Any]], sweeps: dict[str, Any]
+) -> Experiment:
+    all_rows = make_rows(settings["models"], settings["compare"], settings["training"]["device"])
     rows = {model: all_rows[model] for model in settings["compare"]}
     studies = _read_studies(folder / INVENTORY)
     folds = {fold.index: fold for fold in _folds(folder, settings["split"], studies)}
     cohorts = {name: _cohort(folder, name, section, rows) for name, section in settings["external"].items()}
     dataset = DataSet.of(settings["dataset"])
-    sweeps: dict[str, Any] = {}  # their table cannot be computed again: it needs the models' entries before expansion
-    return Experiment(
-        dataset, studies, settings["dataset"], settings, None, folds, rows, all_rows, reference, cohorts, sweeps
-    )
+    section = settings["dataset"]
+    return Experiment(dataset, studies, section, settings, None, folds, rows, all_rows, reference, cohorts, sweeps)
 
 
 def _cohort(folder: Path, name: str, section: Mapping[str, Any], rows: Mapping[str, Row]) -> Cohort:
@@ -138,10 +140,10 @@ def files_of(results: Finished) -> dict[str, Path]:
     folder, experiment = results.folder, results.experiment
     wanted = {name: folder / name for name in [CONFIG, "summary.html"]}
     wanted |= {f"splits/fold-{fold}.csv": folder / f"splits/fold-{fold}.csv" for fold in experiment.folds}
-    for run in experiment.trainings:
-        for kind, name in (("models", "run.json"), ("models", "history.csv"), ("predictions", "seconds.csv")):
-            inside = run_folder(kind, run) / name
-            wanted[inside.as_posix()] = folder / inside
+    inside = [run_folder("models", run) / "history.csv" for run in experiment.trainings]
+    for run in experiment.costed:
+        inside += [run_folder("models", run) / "run.json", run_folder("predictions", run) / "seconds.csv"]
+    wanted |= {path.as_posix(): folder / path for path in inside}
     for model in experiment.networks:
         wanted[f"checks/models/{model}.json"] = folder / "checks" / "models" / f"{model}.json"
     for external in results.sets:

@@ -14,6 +14,18 @@ from lesionbench.data.frames import TEXT
 # shows three. A count below a billion that differs by one differs by more.
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 MISSING = "nothing"
+_KEYS = (
+    "study",
+    "model",
+    "first",
+    "second",
+    "subset",
+    "set",
+    "by",
+    "group",
+    "item",
+    "topic",
+)  # what a row is called by
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Comparison:
         columns = list(ours[0]) if ours else []
         if len(ours) != len(theirs):
             self.differences.append(Difference(name, "", "", f"{len(theirs)} rows", f"{len(ours)} rows"))
-        keys = [column for column in columns if column in TEXT and column not in ("what", "remedy")]
+        keys = [column for column in columns if column in _KEYS]
         for number, (one, other) in enumerate(zip(theirs, ours, strict=False), 1):
             row = " ".join([f"row {number}", *(other[key] for key in keys)])
             for column in columns:

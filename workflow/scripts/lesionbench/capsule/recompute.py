@@ -24,15 +24,18 @@ from lesionbench.evaluation.comparison import compare_models, read_comparison, w
 from lesionbench.evaluation.metrics import evaluate
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.evaluation.scoring import Scoring
+from lesionbench.evaluation.selection import Sweep, read_validation
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.experiment.rows import Run, Trained
 from lesionbench.files import atomic
+from lesionbench.report.checklist import Facts, checklist
 from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.cost import cost_table
 from lesionbench.report.external_table import external_table
 from lesionbench.report.findings_table import findings_table
 from lesionbench.report.subgroup_table import subgroups
 from lesionbench.report.subset_table import slices_by_subset
+from lesionbench.report.sweep_tables import sweep_tables
 from lesionbench.report.tables import Table, write_table
 
 FORMATS = ("csv", "md", "tex", "html")
@@ -68,14 +71,25 @@ def redo_comparison(results: Finished, external: str | None, folder: Path) -> No
         experiment.settings["evaluation"]["resamples"],
         cohort.patients,
         experiment.test_share if external is None else 0,
+        {name: Sweep(**sweep) for name, sweep in experiment.sweeps.items()},
+        _validation(results),
     )
     below = folder / base(external)
     write_comparison(comparison, below / "comparison.json")
     scoring = Scoring(**experiment.scoring)
     tables = make_tables(comparison, scoring)
     tables["subgroups"] = subgroups(comparison, results.inventory(external), scoring)
+    tables |= sweep_tables(comparison) if experiment.sweeps else {}
     for name, table in tables.items():
         _write(table, below, name)
+
+
+def _validation(results: Finished) -> pd.DataFrame:
+    """Return the validation Dice of the trainings of sweeps."""
+    runs = results.experiment.sweep_trainings
+    folders = [results.folder / run_folder("models", run) for run in runs]
+    histories, records = ([folder / file for folder in folders] for file in ("history.csv", "run.json"))
+    return read_validation(histories, records, [list(run) for run in runs])
 
 
 def redo_sets(results: Finished, folder: Path) -> None:
@@ -91,6 +105,9 @@ def redo_sets(results: Finished, folder: Path) -> None:
 def redo_cost(results: Finished, folder: Path) -> None:
     """Compute the cost again, from the records. Networks are built without their weights, and take no memory."""
     experiment, runs = results.experiment, results.experiment.costed
+    for run in experiment.trainings:
+        if _record(results, run)["model"] != asdict(experiment.networks[run.model].entry):
+            raise ValueError(f"a record of {run.model} names another network than the configuration")
     with torch.device("meta"):
         table = cost_table(
             [results.folder / run_folder("models", run) / "run.json" for run in runs],
@@ -101,6 +118,27 @@ def redo_cost(results: Finished, folder: Path) -> None:
             experiment.labels,
         )
     _write(table, folder, "cost")
+
+
+def redo_checklist(results: Finished, folder: Path) -> None:
+    """Fill in the checklist again."""
+    experiment = results.experiment
+    facts = Facts(
+        experiment.used_settings,
+        experiment.labels,
+        experiment.elsewhere,
+        read_comparison(results.folder / "comparison.json"),
+        results.inventory(),
+        [read_frame(results.folder / f"splits/fold-{fold}.csv") for fold in experiment.folds],
+        [_record(results, run) for run in experiment.costed],
+    )
+    _write(checklist(facts), folder, "checklist")
+
+
+def _record(results: Finished, run: Run) -> dict[str, Any]:
+    path = results.folder / run_folder("models", run) / "run.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def own_networks(results: Finished) -> list[str]:

@@ -88,7 +88,7 @@ class _Check:
             raise UserError(f"--external {unknown[0]}: there is no such set in the capsule.")
         logging.disable(logging.WARNING)  # what studies are like was said when the results were made
         try:
-            for redo in (recompute.redo_splits, recompute.redo_data_tables):
+            for redo in (recompute.redo_splits, recompute.redo_data_tables, recompute.redo_checklist):
                 self.step(results, "splits and tables of the data", redo)
                 self.clear()
             self.records(results)

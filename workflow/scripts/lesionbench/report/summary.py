@@ -136,6 +136,16 @@ def read_provenance(
     }
 
 
+def write_config(
+    config: Mapping[str, Any], reference: Sequence[Sequence[Any]], sweeps: Mapping[str, Any], path: str | Path
+) -> None:
+    """Write the configuration that the results were made with, with all defaults, reference results and sweeps."""
+    made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
+    content = {"config": config, "reference_results": reference, "sweeps": sweeps, "environment": made_with}
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     """Return what the summary says of a run of an external method: models/MODEL/fold-K/seed-S/run.json."""
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -150,14 +160,6 @@ def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
         "Device": record["device"].get("name", record["device"]["type"]),
         "Program’s files": record["program_code"],
     }
-
-
-def write_config(config: Mapping[str, Any], reference: Sequence[Sequence[Any]], path: str | Path) -> None:
-    """Write the configuration that the results were made with, with all defaults, and the reference results."""
-    made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
-    content = {"config": config, "reference_results": reference, "environment": made_with}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
