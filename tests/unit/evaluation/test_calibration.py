@@ -186,3 +186,11 @@ def test_studies_are_counted_from_their_files(tmp_path):
     write_mask(tmp_path / "t_mask.nii.gz", study(2)[1][:5], AFFINE)
     with pytest.raises(UserError, match="t: prediction and reference lie on different grids"):
         count_studies(tmp_path, references, {"s": BOX, "t": BOX}, Scoring())
+
+
+def test_a_folder_without_probabilities_counts_nothing_and_nothing_at_all_is_refused(tmp_path):
+    write_mask(tmp_path / "s_mask.nii.gz", study(1)[1], AFFINE)
+    counts, lesions = count_studies(tmp_path, {"s": tmp_path / "s_mask.nii.gz"}, {"s": BOX}, Scoring())
+    assert list(counts.columns) == ["study", "level", *COUNTS] and counts.empty and lesions.empty
+    with pytest.raises(UserError, match=r"evaluation\.probabilities: none of the models leaves probabilities"):
+        calibration_scores(counts, lesions, {})

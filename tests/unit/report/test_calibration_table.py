@@ -33,3 +33,8 @@ def test_studies_whose_lungs_were_not_found_are_counted():
 def test_what_is_undefined_is_a_dash():
     nothing = calibration_scores(*calibration_of(LABELS, studies=2, empty=2), {})
     assert set(table_of("lungs", scores=nothing).shown["Best Dice"]) == {"–"}
+
+
+def test_models_without_probabilities_are_named():
+    table = table_of("lungs", scores=SCORES[SCORES["model"] == "unet"])
+    assert len(table.data) == 1 and table.notes[-1] == "Without probabilities: U-Net with VGG19 encoder."

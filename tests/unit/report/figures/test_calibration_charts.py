@@ -33,3 +33,9 @@ def test_each_panel_shows_its_models_curve_before_those_of_the_others(chart):
 @pytest.mark.parametrize("chart", CHARTS)
 def test_without_any_lesion_the_panels_are_there(chart):
     assert_legible(chart(calibration_curves(*calibration_of(LABELS, studies=2, empty=2), {}), LABELS))
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_model_without_probabilities_has_no_panel(chart):
+    curves = calibration_curves(*calibration_of(["unet"]), {})
+    assert [axes.get_title() for axes in chart(curves, LABELS).axes] == ["U-Net"]

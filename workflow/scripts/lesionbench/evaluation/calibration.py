@@ -14,10 +14,11 @@ import pandas as pd
 from lesionbench.data.reading import AS_IS, Reading
 from lesionbench.data.scans import read_mask
 from lesionbench.data.volume import Volume, match_grid
+from lesionbench.errors import UserError
 from lesionbench.evaluation.metrics import MaskPair
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.segmentation.lung_box import LungBox
-from lesionbench.segmentation.probabilities import LEVELS, THRESHOLDS, probability_path, read_levels
+from lesionbench.segmentation.probabilities import FOLDER, LEVELS, THRESHOLDS, probability_path, read_levels
 
 BINS = 10  # of equal width, for the reliability curve and the calibration error
 RATES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # false lesions a study, at which sensitivities are averaged
@@ -62,19 +63,18 @@ def count_studies(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the `count_levels` and the `count_lesions` of the probabilities in a folder of masks, led by study.
 
-    references: the reference masks by study, read as `reading` says. Raises UserError, naming the file or the study,
-    where a file is missing or damaged, or where grids differ.
+    references: the reference masks by study, read as `reading` says. Both are empty where the folder holds no
+    probabilities, as those of external methods may not. Raises UserError, naming the file or the study, where a file is
+    missing or damaged, or where grids differ.
     """
-    counts, lesions = [], []
-    for study, path in references.items():
+    counts = [pd.DataFrame(columns=["study", "level", *COUNTS])]
+    lesions = [pd.DataFrame(columns=["study", "level", "found", "missed", "false"])]
+    for study, path in references.items() if Path(folder, FOLDER).is_dir() else ():
         levels = read_levels(probability_path(folder, study))
         reference = match_grid(study, levels, read_mask(path, reading), names=("prediction", "reference"))
         counts.append(count_levels(levels.data, reference.data, boxes[study]).assign(study=study))
         lesions.append(count_lesions(levels, reference, scoring).assign(study=study))
-    return (
-        pd.concat(counts, ignore_index=True)[["study", "level", *COUNTS]],
-        pd.concat(lesions, ignore_index=True)[["study", "level", "found", "missed", "false"]],
-    )
+    return pd.concat(counts[1:] or counts)[counts[0].columns], pd.concat(lesions[1:] or lesions)[lesions[0].columns]
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,13 @@ def calibration_scores(counts: pd.DataFrame, lesions: pd.DataFrame, patients: Ma
     """Return a row a model: SCORES, froc, Dice at 0.5 and at the best threshold of all studies, and that threshold.
 
     counts, lesions: of all runs and studies, led by model, fold, seed and study. Means are over trainings of a study,
-    then over a patient's studies, then over patients.
+    then over a patient's studies, then over patients. Raises UserError where no run has probabilities.
     """
+    if counts.empty:
+        raise UserError(
+            "evaluation.probabilities: none of the models leaves probabilities. Compare one that does, or write:\n"
+            "  evaluation: {probabilities: false}"
+        )
     rows = []
     for model, own in counts.groupby("model", sort=False):
         histograms = Histograms.of(own)

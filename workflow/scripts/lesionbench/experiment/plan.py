@@ -186,9 +186,9 @@ class Experiment(Collection):
 
     @cached_property
     def calibrated(self) -> list[Run]:
-        """The runs whose probabilities are judged: all that keep some, where the configuration asks for them."""
+        """The runs whose probabilities are judged, where they are kept; that of an external method may leave none."""
         kept = self.settings["evaluation"]["probabilities"]
-        rows = [row for row in self.rows.values() if kept and isinstance(row, Trained | Ensemble) and row.needs_ct]
+        rows = [row for row in self.rows.values() if kept and isinstance(row, MadeHere) and row.needs_ct]
         return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
 
     @cached_property

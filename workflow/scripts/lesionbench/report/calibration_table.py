@@ -8,7 +8,7 @@ from lesionbench.evaluation.calibration import BINS, RATES
 from lesionbench.evaluation.scoring import Scoring
 from lesionbench.report.tables import Table, format_number
 from lesionbench.segmentation.lung_box import BODY, LUNGS, SCAN
-from lesionbench.words import counted
+from lesionbench.words import counted, listed
 
 _COLUMNS = {
     "ece": ("ECE ↓", 4),
@@ -29,7 +29,10 @@ def calibration_table(scores: pd.DataFrame, labels: Mapping[str, str], boxes: pd
     shown = pd.DataFrame({"Model": data["label"]})
     for name, (header, digits) in _COLUMNS.items():
         shown[header] = [format_number(value, digits) for value in data[name]]
-    return Table("Probabilities", data, shown, (_of_calibration(boxes), _of_thresholds(scoring)))
+    notes = [_of_calibration(boxes), _of_thresholds(scoring)]
+    if without := [label for model, label in labels.items() if model not in set(data["model"])]:
+        notes.append(f"Without probabilities: {listed(without)}.")
+    return Table("Probabilities", data, shown, tuple(notes))
 
 
 def _of_calibration(boxes: pd.DataFrame) -> str:

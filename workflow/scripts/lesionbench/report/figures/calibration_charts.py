@@ -40,7 +40,7 @@ def dice_by_threshold(calibration: pd.DataFrame, labels: Mapping[str, str]) -> F
     """Draw the mean Dice over the threshold, with a dot at 0.5."""
     figure, panels = _panels(calibration, labels, "dice", "Threshold", "Mean Dice")
     half = calibration[(calibration["curve"] == "dice") & (calibration["x"] == 0.5)].set_index("model")["y"]
-    for axes, model in zip(panels, labels, strict=True):
+    for axes, model in zip(panels, [model for model in labels if model in half], strict=True):
         axes.plot(0.5, half[model], "o", color=INK, markersize=3, zorder=4)
     return figure
 
@@ -49,13 +49,14 @@ def _panels(
     calibration: pd.DataFrame, labels: Mapping[str, str], curve: str, x: str, y: str, mark: str = ""
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with a curve of each model in a panel of its own, from 0 to 1, and those panels."""
+    points = calibration[calibration["curve"] == curve]
+    curves = {str(model): own for model, own in points.groupby("model")}
+    labels = {model: label for model, label in labels.items() if model in curves}
     columns = min(4, len(labels))
     rows = -(-len(labels) // columns)
     width = max(COLUMN, PAGE * columns / 4)
     figure = new_figure(width, 0.3 + (0.35 + 0.85 * width / columns) * rows)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    points = calibration[calibration["curve"] == curve]
-    curves = {str(model): own for model, own in points.groupby("model")}
     for axes in grid.flat[len(labels) :]:
         axes.set_axis_off()
     panels = list(grid.flat[: len(labels)])
