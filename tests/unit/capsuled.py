@@ -62,7 +62,7 @@ def make_results(folder):
         }
     )
     results = folder / "results"
-    write_config(config, [], results / "config.json")
+    write_config(config, [], results / "config.json", {})
     (results / "summary.html").write_text("<p>Summary</p>")
     for external, name in SETS.items():
         found = inventory(find_studies(DataSet(folder / name)), folder / name, needs_ct=True)

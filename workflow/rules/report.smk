@@ -243,6 +243,7 @@ rule summary:
     params:
         config=experiment.used_settings,
         reference=experiment.reference_results,
+        sweeps=experiment.sweeps,
         labels=experiment.labels,
         all_labels=experiment.all_labels,
         elsewhere=experiment.elsewhere,

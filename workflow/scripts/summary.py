@@ -24,4 +24,4 @@ with job_log(snakemake.log[0]):
     )
     with atomic(snakemake.output.page) as path:
         path.write_text(page, encoding="utf-8")
-    write_config(params.config, params.reference, snakemake.output.config)
+    write_config(params.config, params.reference, snakemake.output.config, params.sweeps)

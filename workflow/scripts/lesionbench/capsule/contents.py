@@ -64,29 +64,33 @@ def read_finished(folder: Path) -> Finished:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         config, reference, environment = (content[key] for key in ("config", "reference_results", "environment"))
+        given = content.get("sweeps", {}).items()
+        sweeps = {name: {"label": str(sweep["label"]), "rows": [*map(str, sweep["rows"])]} for name, sweep in given}
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing. Give the folder of finished results; if they are of an earlier version, run the "
             "workflow again."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as the configuration of results ({error}).") from error
     settings = resolve_config(config)
     if settings["evaluation"]["resamples"] > MOST_RESAMPLES:
         raise UserError(f"{path}: evaluation.resamples is above {MOST_RESAMPLES:,}. Comparing would take too long.")
-    return Finished(folder, _experiment(folder, settings, reference), environment)
+    return Finished(folder, _experiment(folder, settings, reference, sweeps), environment)
 
 
-def _experiment(folder: Path, settings: dict[str, Any], reference: list[list[Any]]) -> Experiment:
+def _experiment(
+    folder: Path, settings: dict[str, Any], reference: list[list[Any]], sweeps: Mapping[str, dict[str, Any]]
+) -> Experiment:
     all_rows = make_rows(settings["models"], settings["compare"])
     rows = {model: all_rows[model] for model in settings["compare"]}
     studies = _read_studies(folder / INVENTORY)
     folds = {fold.index: fold for fold in _folds(folder, settings["split"], studies)}
     cohorts = {name: _cohort(folder, name, section, rows) for name, section in settings["external"].items()}
     dataset = DataSet.of(settings["dataset"])
-    sweeps: dict[str, Any] = {}  # their table cannot be computed again: it needs the models' entries before expansion
+    compared = {name: sweep for name, sweep in sweeps.items() if sweep["rows"] and set(sweep["rows"]) <= rows.keys()}
     return Experiment(
-        dataset, studies, settings["dataset"], settings, None, folds, rows, all_rows, reference, cohorts, sweeps
+        dataset, studies, settings["dataset"], settings, None, folds, rows, all_rows, reference, cohorts, compared
     )
 
 

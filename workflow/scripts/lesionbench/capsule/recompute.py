@@ -24,6 +24,7 @@ from lesionbench.evaluation.comparison import compare_models, read_comparison, w
 from lesionbench.evaluation.metrics import evaluate
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.evaluation.scoring import Scoring
+from lesionbench.evaluation.selection import Sweep, read_validation
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.experiment.rows import Run, Trained
 from lesionbench.files import atomic
@@ -33,6 +34,7 @@ from lesionbench.report.external_table import external_table
 from lesionbench.report.findings_table import findings_table
 from lesionbench.report.subgroup_table import subgroups
 from lesionbench.report.subset_table import slices_by_subset
+from lesionbench.report.sweep_tables import sweep_tables
 from lesionbench.report.tables import Table, write_table
 
 FORMATS = ("csv", "md", "tex", "html")
@@ -60,6 +62,7 @@ def redo_comparison(results: Finished, external: str | None, folder: Path) -> No
     experiment, runs = results.experiment, results.runs(external)
     cohort = experiment if external is None else experiment.external[external]
     paths = [results.folder / run_folder("metrics", run, external) for run in runs]
+    swept = [results.folder / run_folder("models", run) for run in experiment.sweep_trainings]
     comparison = compare_models(
         collect_scores([path / "studies.csv" for path in paths], results.counted(external)),
         collect_scores([path / "slices.csv" for path in paths], results.counted(external)),
@@ -68,12 +71,17 @@ def redo_comparison(results: Finished, external: str | None, folder: Path) -> No
         experiment.settings["evaluation"]["resamples"],
         cohort.patients,
         experiment.test_share if external is None else 0,
+        {name: Sweep(**sweep) for name, sweep in experiment.sweeps.items()},
+        read_validation(
+            [run / "history.csv" for run in swept], [run / "run.json" for run in swept], experiment.sweep_trainings
+        ),
     )
     below = folder / base(external)
     write_comparison(comparison, below / "comparison.json")
     scoring = Scoring(**experiment.scoring)
     tables = make_tables(comparison, scoring)
     tables["subgroups"] = subgroups(comparison, results.inventory(external), scoring)
+    tables |= sweep_tables(comparison) if experiment.sweeps else {}
     for name, table in tables.items():
         _write(table, below, name)
 

@@ -152,10 +152,12 @@ def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def write_config(config: Mapping[str, Any], reference: Sequence[Sequence[Any]], path: str | Path) -> None:
-    """Write the configuration that the results were made with, with all defaults, and the reference results."""
+def write_config(
+    config: Mapping[str, Any], reference: Sequence[Sequence[Any]], path: str | Path, sweeps: Mapping[str, Any]
+) -> None:
+    """Write the configuration that results were made with, with all defaults, reference results and rows of sweeps."""
     made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
-    content = {"config": config, "reference_results": reference, "environment": made_with}
+    content = {"config": config, "reference_results": reference, "sweeps": sweeps, "environment": made_with}
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
