@@ -63,7 +63,6 @@ def redo_comparison(results: Finished, external: str | None, folder: Path) -> No
     experiment, runs = results.experiment, results.runs(external)
     cohort = experiment if external is None else experiment.external[external]
     paths = [results.folder / run_folder("metrics", run, external) for run in runs]
-    swept = [results.folder / run_folder("models", run) for run in experiment.sweep_trainings]
     comparison = compare_models(
         collect_scores([path / "studies.csv" for path in paths], results.counted(external)),
         collect_scores([path / "slices.csv" for path in paths], results.counted(external)),
