@@ -185,7 +185,7 @@ def redo_counts(results: Finished, run: Run, external: str | None, folder: Path)
     write_frame(pd.DataFrame(rows), folder / inside / "studies.csv")
 
 
-def _of_slices(slices: pd.DataFrame, given: Mapping[str, float]) -> dict[str, float]:
+def _of_slices(slices: pd.DataFrame, given: Mapping[Any, float]) -> dict[str, float]:
     """Return the scores of a study that those of its slices and the volume of its reference determine."""
     voxels, predicted = slices["reference_voxels"], slices["predicted_voxels"]
     both = round(float((slices["dice"] * (voxels + predicted)).sum()) / 2)

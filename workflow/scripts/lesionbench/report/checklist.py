@@ -210,8 +210,10 @@ def _claim_results(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     )
     yield "36", "Demographics", "", "Age, sex and severity in each partition"
     dice = [
-        f"{row.label} {format_number(row.mean_dice)} ({format_interval(row.mean_low, row.mean_high)})"
-        for row in models.itertuples()
+        f"{label} {format_number(mean)} ({format_interval(*ends)})"
+        for label, mean, *ends in zip(
+            *(models[name] for name in ("label", "mean_dice", "mean_low", "mean_high")), strict=True
+        )
     ]
     yield "37", "Performance", f"Mean Dice: {'; '.join(dice)}", "Against readers, if that is claimed"
     yield "38", "Precision of the estimates", "The intervals of item 37; false positives in studies without lesion", ""
