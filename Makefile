@@ -61,7 +61,7 @@ names: setup  ## Renew the list of architectures, encoders and options, after a 
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
 lock:  ## Renew envs/lock.txt from pyproject.toml, and the locks of methods by it (needs uv)
-	uv pip compile pyproject.toml --extra dicom --extra dev --extra docs --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra capsule --extra dicom --extra dev --extra docs --universal --generate-hashes \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 	grep -oE '^[a-z0-9][^\\]*' envs/lock.txt | grep -v '^timm=' > .constraints.txt  # nnU-Net needs an older timm
 	uv pip compile workflow/methods/nnunet/requirements.in --constraint .constraints.txt --universal --generate-hashes \

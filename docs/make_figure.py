@@ -33,7 +33,7 @@ def make_figure(results: Path, output: Path) -> None:
     scores = [read_frame(results / "metrics" / model / RUN / "slices.csv") for model in models["model"]]
     folders = [results / "predictions" / model / RUN for model in models["model"]]
     picks = varied_slices(pd.concat(scores), SLICES)
-    stacks = {pick.study: results / "slices" / f"{pick.study}.npz" for pick in picks}
+    stacks = {pick.study: next((results / "slices").glob(f"*/{pick.study}.npz")) for pick in picks}
     views = read_views(picks, stacks, folders, scores)
     save_figure(model_grid(views, labels), [output])
 

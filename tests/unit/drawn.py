@@ -2,15 +2,19 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from lesionbench.evaluation.calibration import FROC_LEVELS
 from lesionbench.segmentation.operating_point import SIZES
 from lesionbench.segmentation.probabilities import THRESHOLDS
 
 MANY = {f"model_{number}": f"U-Net with encoder number {number}" for number in range(9)}
+# Rows of a sweep, whose labels differ at their ends.
+SWEPT = {f"row_{n}": f"U-Net with ResNet34 encoder, batch size 8, learning rate {n / 1000:.3f}" for n in range(1, 21)}
 CLASSES = pd.DataFrame({"category": [f"CT-{k}" for k in range(5)], "studies": [254, 684, 125, 45, 2]})
 
 
@@ -74,3 +78,21 @@ def choices_of(folder, labels, seeds=1, sizes=True):
             record["min_component_mm3"] = 20
         (folder / f"{model}-{seed}.json").write_text(json.dumps(record))
     return [folder / f"{model}-{seed}.json" for model, _, seed in runs], runs
+
+
+def calibration_of(labels, studies=4, seeds=1, empty=0):
+    """Counts of voxels and lesions by level (`evaluation.calibration`), made up; the last `empty` have no lesion."""
+    random, voxels, lesions = np.random.default_rng(0), [], []
+    for number, model in enumerate(labels):
+        for seed, study in np.ndindex(seeds, studies):
+            run = {"model": model, "fold": 0, "seed": seed, "study": f"study_{study}"}
+            level = np.arange(256)
+            count = random.integers(50, 100, 256) + 20_000 * (level == 0)
+            lesion = np.rint(count * (level / 255) ** (0.4 + 0.4 * number)).astype(int) * (study < studies - empty)
+            counts = {"voxels": count, "lesion": lesion, "voxels_in_box": count // 2, "lesion_in_box": lesion // 2}
+            voxels.append(pd.DataFrame({"level": level, **counts}).assign(**run))
+            found = (np.linspace(9, 1, len(FROC_LEVELS)) * (study < studies - empty)).astype(int)
+            missed, false = 9 * (study < studies - empty) - found, np.geomspace(60, 1, len(FROC_LEVELS)) * (1 + number)
+            rows = {"level": FROC_LEVELS, "found": found, "missed": missed, "false": false.astype(int)}
+            lesions.append(pd.DataFrame(rows).assign(**run))
+    return pd.concat(voxels, ignore_index=True), pd.concat(lesions, ignore_index=True)

@@ -27,8 +27,9 @@ CONDA_NAMES = {
     "torch": "pytorch",
     "yaml": "pyyaml",
 }
-# What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision.
-INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision"}}
+# What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision,
+# the external method `threshold` finds lungs with scipy.
+INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision", "scipy"}}
 
 
 def locked():

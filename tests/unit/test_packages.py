@@ -21,7 +21,18 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
 
 # An import goes down this list, never up.
-ORDER = ["__main__", "cli", "report", "experiment", "evaluation", "segmentation", "training", "models", "data"]
+ORDER = [
+    "__main__",
+    "cli",
+    "capsule",
+    "report",
+    "experiment",
+    "evaluation",
+    "segmentation",
+    "training",
+    "models",
+    "data",
+]
 BOTTOM = ["environment", "errors", "files", "logs", "words"]
 # A declaration, and a line that calls `cli.main`.
 UNTESTED = {"errors", "__main__"}

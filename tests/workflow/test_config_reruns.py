@@ -16,7 +16,12 @@ from lesionbench.data.phantom import write_phantom
 from lesionbench.data.studies import Phantom
 from lesionbench.experiment.config import read_schema
 
-EXTERNAL = {"external": {"other": {"root": "other", "ct": "scans/{study}.nii.gz", "mask": "masks/{study}.nii.gz"}}}
+# The tiny experiment with an external set and two external methods.
+EXTERNAL = {
+    "external": {"other": {"root": "other", "ct": "scans/{study}.nii.gz", "mask": "masks/{study}.nii.gz"}},
+    "models": {"shipped": {"method": "empty"}, "own": {"command": "python own.py", "gpu": True}},
+    "compare": ["small", "mobile", "shipped", "own"],
+}
 
 # Where twice or half the value, or another of those listed, would not do.
 CHANGES = {
@@ -49,7 +54,11 @@ CHANGES = {
     "models.NAME.architecture": {"models": {"mobile": {"architecture": "FPN"}}},
     "models.NAME.encoder": {"models": {"mobile": {"encoder": "resnet18"}}},
     "models.NAME.encoder_weights": {"models": {"mobile": {"encoder_weights": "weights.safetensors"}}},
-    "models.NAME.options": {"models": {"small": {"options": {"width": 8}}}},
+    "models.NAME.options": {"models": {"small": {"options": {"width": 8}}, "own": {"options": {"epochs": 3}}}},
+    "models.NAME.method": {"models": {"shipped": {"method": "threshold"}}},
+    "models.NAME.command": {"models": {"own": {"command": "python own.py --fast"}}},
+    "models.NAME.seeded": {"models": {"own": {"seeded": False}}},
+    "models.NAME.gpu": {"models": {"own": {"gpu": False}}},
     "models.NAME.training": {"models": {"small": {"training": {"batch_size": 4}}}},
     "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
     "models.NAME.sweep": {"models": {"small": {"sweep": {"options.width": [4, 8]}}}},
@@ -69,6 +78,8 @@ CHANGES = {
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
+# Rules of results that are due only after a change.
+DUE_THEN = {"evaluation.probabilities": {"find_lung_boxes", "calibrate", "compare_calibration"}}
 # Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py),
 # ensembles (test_ensembles.py).
 ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
@@ -98,6 +109,7 @@ def checkout(finished, tmp_path_factory):
     given = {"train": "123", "validation": "4", "test": "5"}
     rows = [f"study_000{number},{subset}" for subset, numbers in given.items() for number in numbers]
     (folder / "split.csv").write_text("\n".join(["study,subset", *rows, ""]))
+    shutil.copyfile(folder / "workflow" / "methods" / "empty" / "run.py", folder / "own.py")
     write_external(folder / "other")
     shutil.copytree(folder / "other", folder / "copy")
     rows = [f"other_{number},scans-2/other_{number}.nii.gz,masks-2/other_{number}.nii.gz" for number in "01"]
@@ -146,5 +158,5 @@ def test_a_key_reruns_what_the_schema_says_and_what_follows(checkout, users, pat
     settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), merged(TINY, EXTERNAL))
     change = CHANGES.get(path) or another_value(path, RERUNS[path], settings)
     shown = set() if path.startswith(("figures.", "pathvars.")) else {"summary"}
-    expected = with_followers(RERUNS[path]["x-reruns"], users) | shown
+    expected = with_followers(RERUNS[path]["x-reruns"], users) | shown | DUE_THEN.get(path, set())
     assert set(checkout.would_run(**merged(EXTERNAL, change))) == expected

@@ -111,7 +111,7 @@ def test_code_that_its_file_imports_trains_it_again_and_a_docstring_does_not(ext
         jobs = extended.would_run(**with_own(extended))
     finally:
         blocks.write_text(before)
-    assert (jobs.get("train"), "try_models" in jobs) == ((1, True) if due else (None, True))
+    assert [jobs.get(rule, 0) for rule in ("try_models", "train", "predict", "preprocess")] == [due, due, due, 0]
 
 
 def test_its_file_is_found_beside_the_configuration_that_names_it(extended):

@@ -31,7 +31,7 @@ def test_each_value_is_a_row_of_the_tables(sweep):
     assert rows["label"].tolist() == ["Small, learning rate 0.01", "Small, learning rate 0.001"]
     assert rows["validation_dice"].notna().all() and rows["best"].tolist().count("True") == 1
     table = read_frame(sweep.folder / TABLE)
-    assert table["sweep"].tolist() == ["small"] and table["rows"].tolist() == [2]
+    assert table["sweep"].tolist() == ["small"] * 3 and table["rows"].tolist() == [2] * 3
 
 
 def test_a_further_value_trains_one_row_more(sweep):

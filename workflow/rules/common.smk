@@ -103,10 +103,19 @@ def left_over_jobs():
     return noted | {claimed_by(folder) for folder in trainings} - {None}
 
 
+def due_methods():
+    """The models of external methods of which jobs are due; all where Snakemake does not say."""
+    try:
+        due = list(workflow.dag.needrun_jobs())
+    except AttributeError:
+        return experiment.methods
+    return {job.wildcards.model for job in due if job.rule is rules.run_method.rule}
+
+
 # Jobs do not run this.
 onstart:
     try:
-        experiment.check_programs()
+        experiment.check_programs(due_methods())
         cancel_left_over(left_over_jobs())
     except UserError as error:
         raise WorkflowError(str(error)) from None

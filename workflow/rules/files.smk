@@ -76,6 +76,7 @@ shown_studies = experiment.tested(experiment.first_fold)
 shown_stacks = collect(f"<results>/slices/{experiment.preprocessing.cut}/{{study}}.npz", study=shown_studies)
 # The files of each kind of input that figures read.
 figure_inputs = {
+    "calibration": "<results>/calibration/curves.csv",
     "classes": "<results>/dataset/classes.csv",
     "comparison": "<results>/comparison.json",
     "cost": "<results>/tables/cost.csv",
@@ -93,7 +94,11 @@ of_sweeps = {
 
 # The runs and the models of those that are of some.
 figure_runs = {"histories": experiment.trainings, "points": experiment.choices}
-figure_labels = {"histories": experiment.network_labels, "points": experiment.choice_labels}
+figure_labels = {
+    "calibration": experiment.calibrated_labels,
+    "histories": experiment.network_labels,
+    "points": experiment.choice_labels,
+}
 
 
 def first_of(kinds, figure, empty):
@@ -149,6 +154,7 @@ def targets():
         with_ct if experiment.shows_ct else [],
         rules.compare_cost.output if experiment.costs else [],
         rules.list_operating_points.output if experiment.choices else [],
+        rules.compare_calibration.output if experiment.calibrated else [],
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],

@@ -226,12 +226,14 @@ rule summary:
         weights=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors", experiment.trainings),
         methods=of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/run.json", experiment.method_runs),
     output:
-        report(
+        page=report(
             "<results>/summary.html",
             caption="../report/summary.rst",
             category="At a glance",
             labels={"result": "Summary"},
         ),
+        config="<results>/config.json",
+        checklist=table("checklist", "At a glance"),
     log:
         "<logs>/summary.log",
     conda:
@@ -241,7 +243,10 @@ rule summary:
         runtime=10,
     params:
         config=experiment.used_settings,
+        reference=experiment.reference_results,
+        sweeps=experiment.sweeps,
         labels=experiment.labels,
+        all_labels=experiment.all_labels,
         elsewhere=experiment.elsewhere,
         trainings=[list(run) for run in experiment.trainings],
         template=sha256(SCRIPTS.parent / "report" / "summary.html.jinja"),

@@ -29,6 +29,6 @@ with job_log(snakemake.log[0]):
     scoring = Scoring(**params.scoring)
     tables = make_tables(comparison, scoring)
     tables["subgroups"] = subgroups(comparison, read_frame(inputs.inventory), scoring)
-    tables |= sweep_tables(comparison)
+    tables |= sweep_tables(comparison) if params.sweeps else {}
     for name, table in tables.items():
         write_table(table, snakemake.output.get(name))

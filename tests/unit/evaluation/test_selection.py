@@ -92,6 +92,11 @@ def test_nothing_is_chosen_where_validation_cannot_tell(validation):
     assert rows["chosen_folds"].tolist() == [0, 0] and sweeps.loc[0, "best"] == "b"
 
 
+def test_a_sweep_of_which_a_row_is_missing_is_left_out():
+    sweeps, rows = judge_sweeps(SWEEP, {"a": np.full((1, 8), 0.5)}, None, LABELS, None, 200)
+    assert sweeps.empty and rows.empty
+
+
 def test_no_scores_at_all_are_no_error():
     sweeps, _ = judged({"a": [], "b": []}, validated(("a", 0, 0, 0.6), ("b", 0, 0, 0.5)))
     assert np.isnan(sweeps.loc[0, ["best_dice", "corrected_dice"]].astype(float)).all()

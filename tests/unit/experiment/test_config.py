@@ -39,6 +39,7 @@ def test_the_demo_compares_the_four_models_on_at_least_eight_studies():
     default, demo = read("config.yaml"), merged(read("config.yaml"), read("presets/demo.yaml"))
     experiment = plan_experiment(demo)
     assert [len(fold.test) >= 8 for fold in experiment.folds.values()] == [True]
+    assert list(experiment.rows) == [*default["compare"], "threshold"]
     assert list(experiment.networks) == default["compare"]
     for model in experiment.networks:
         built, original = experiment.settings["models"][model], default["models"][model]

@@ -158,5 +158,5 @@ def test_captions_name_the_seeds_of_methods_that_draw_at_random():
 
 def test_a_program_that_is_not_there_is_told_before_anything_runs():
     with pytest.raises(UserError, match=r"models\.tool: there is no program no-such-tool to call"):
-        with_methods(tool={"command": "no-such-tool"}).check_programs()
-    with_methods(nothing={"method": "empty"}).check_programs()
+        with_methods(tool={"command": "no-such-tool"}).check_programs(["tool"])
+    with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"}).check_programs(["nothing"])

@@ -176,5 +176,10 @@ def test_a_file_of_code_is_looked_for_beside_the_configuration_that_names_it(tmp
         "e": "pkg:Net",
         "f": "Unet",
     }
+    sweep = {"architecture": ["net.py:A", "Unet"]}
+    (tmp_path / "presets" / "sweep.yaml").write_text(f"models: {{a: {{sweep: {sweep}}}, b: {sweep}}}\n")
+    place_own_files(config := {"models": {"a": {"sweep": dict(sweep)}, "b": dict(sweep)}}, ["presets/sweep.yaml"])
+    placed = {"architecture": ["presets/net.py:A", "Unet"]}
+    assert config == {"models": {"a": {"sweep": placed}, "b": placed}}
     place_own_files(config := {"models": None}, ["presets/overlay.yaml"])
     assert config == {"models": None}

@@ -47,7 +47,9 @@ def test_slices_grow_to_a_size_that_the_network_is_made_for():
 
 
 def test_what_helps_nothing_is_told_with_the_first_reason():
-    with pytest.raises(UserError, match=r"Picky takes no slices of 41 × 512 pixels, .*\(too small\)\.$"):
+    with pytest.raises(
+        UserError, match=r"takes no slices of 41 × 512 pixels, .*\(too small; line \d+ of test_padding\.py\)\.$"
+    ):
         fit((41, 512), 16, lambda *_: False)
 
 

@@ -1,9 +1,11 @@
 """External methods: what their descriptions say, and what is called."""
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -90,3 +92,28 @@ def test_a_command_says_itself_whether_it_is_seeded_and_needs_a_gpu():
 def test_a_command_that_is_not_there_is_refused():
     with pytest.raises(UserError, match=r"no program no-such-tool to call. Correct `command`: a path is relative"):
         Program.of({"command": "no-such-tool x"}).full_command  # noqa: B018
+
+
+def test_the_threshold_is_the_range_of_the_highest_mean_dice():
+    method = runpy.run_path(str(METHODS / "threshold" / PROGRAM))
+    random, edges, studies = np.random.default_rng(0), method["EDGES"], []
+    for _ in range(3):
+        hu, lesion = random.uniform(-1000, 200, 2000), random.random(2000) < 0.05
+        hu[lesion] = random.normal(-400, 120, lesion.sum()).clip(-1000, 199)
+        outside = 7  # lesion voxels beside the lungs, which no range reaches
+        studies.append((hu, lesion, outside))
+    counts = [
+        (np.histogram(hu, edges)[0], np.histogram(hu[lesion], edges)[0], int(lesion.sum()) + outside)
+        for hu, lesion, outside in studies
+    ]
+
+    def mean_dice(low, high):
+        dice = []
+        for hu, lesion, outside in studies:
+            predicted = (hu >= low) & (hu < high)
+            dice.append(2 * (predicted & lesion).sum() / (predicted.sum() + lesion.sum() + outside))
+        return np.mean(dice)
+
+    low, high, dice = method["best_range"](counts)
+    best = max(mean_dice(start, end) for start in edges for end in edges if start < end)
+    assert dice == pytest.approx(best) == mean_dice(low, high) and -600 < low < high < -200

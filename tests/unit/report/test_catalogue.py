@@ -12,12 +12,14 @@ from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
 from lesionbench.report.plot import READERS
-from planned import config, with_masks
+from planned import MODELS, config, with_masks
 from touched import touch
 
 TRAINED_ONLY = {"learning_curves", "dice_by_cost"}
 EXTERNAL_ONLY = {"external_sets"}
 CHOSEN_ONLY = {"operating_points"}
+PROBABILITIES_ONLY = {"reliability", "precision_recall", "froc", "dice_by_threshold"}
+ASKED_ONLY = CHOSEN_ONLY | PROBABILITIES_ONLY
 SEVERAL_ONLY = {"pairwise_differences", "rank_stability", "rank_agreement"}
 STUDIES = [f"study_{number:04d}" for number in range(1, 13)]
 
@@ -93,21 +95,29 @@ def test_the_paper_is_spoken_of_only_beside_its_results(tmp_path):
 
 def test_trained_models_have_all_figures():
     due = due_figures(plan_experiment(config()))
-    assert due == [name for name in FIGURES if name not in EXTERNAL_ONLY | CHOSEN_ONLY]
+    assert due == [name for name in FIGURES if name not in EXTERNAL_ONLY | ASKED_ONLY]
 
 
 @pytest.mark.parametrize("evaluation", [{"threshold": "validation"}, {"min_component_mm3": "validation"}])
 def test_operating_points_are_shown_where_they_are_chosen(evaluation):
     experiment = plan_experiment(config(evaluation=evaluation, seeds=[0, 1]))
-    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY
+    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - PROBABILITIES_ONLY
     assert "(n = 4)" in caption("operating_points", experiment)
+
+
+def test_probabilities_are_judged_where_they_are_kept(from_elsewhere):
+    models = {**MODELS, "other": from_elsewhere, "mean": {"members": ["a", "b"]}, "vote": {"members": ["other"]}}
+    compare, evaluation = ["a", "other", "mean", "vote"], {"probabilities": True}
+    experiment = plan_experiment(config(models=models, compare=compare, evaluation=evaluation))
+    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - CHOSEN_ONLY
+    assert list(experiment.calibrated_labels) == ["a", "mean"]
 
 
 def test_the_figure_of_external_sets_is_due_where_there_are_some(tmp_path):
     touch(tmp_path, "ct/x.nii.gz", "mask/x.nii.gz")
     section = {"root": str(tmp_path), "ct": "ct/{study}.nii.gz", "mask": "mask/{study}.nii.gz"}
     experiment = plan_experiment(config(external={"out": section}))
-    assert set(due_figures(experiment)) == FIGURES.keys() - CHOSEN_ONLY
+    assert set(due_figures(experiment)) == FIGURES.keys() - ASKED_ONLY
     of_each = external_figures(experiment)
     assert "dice_by_model" in of_each and not {"learning_curves", "external_sets", "example_slice"} & set(of_each)
     text = caption("dice_by_model", experiment, experiment.external["out"].words)
@@ -117,21 +127,21 @@ def test_the_figure_of_external_sets_is_due_where_there_are_some(tmp_path):
 def test_one_model_has_no_figure_of_differences():
     assert (
         set(due_figures(plan_experiment(config(compare=["a"]))))
-        == FIGURES.keys() - SEVERAL_ONLY - EXTERNAL_ONLY - CHOSEN_ONLY
+        == FIGURES.keys() - SEVERAL_ONLY - EXTERNAL_ONLY - ASKED_ONLY
     )
 
 
 def test_masks_from_elsewhere_have_no_figure_of_trainings(from_elsewhere):
     models = {"one": from_elsewhere, "two": from_elsewhere}
     due = due_figures(plan_experiment(config(models=models, compare=["one", "two"])))
-    assert set(due) == FIGURES.keys() - TRAINED_ONLY - EXTERNAL_ONLY - CHOSEN_ONLY
+    assert set(due) == FIGURES.keys() - TRAINED_ONLY - EXTERNAL_ONLY - ASKED_ONLY
 
 
 def test_without_ct_there_is_no_figure_of_slices(from_elsewhere, tmp_path):
     with_masks(tmp_path / "masks", STUDIES, "_mask.nii.gz")
     root = {"dataset": {"root": str(tmp_path)}, "models": {"one": from_elsewhere}, "compare": ["one"]}
     due = due_figures(plan_experiment(config(**root)))
-    assert set(due) == FIGURES.keys() - TRAINED_ONLY - SEVERAL_ONLY - EXTERNAL_ONLY - CHOSEN_ONLY - {"example_slice"}
+    assert set(due) == FIGURES.keys() - TRAINED_ONLY - SEVERAL_ONLY - EXTERNAL_ONLY - ASKED_ONLY - {"example_slice"}
 
 
 def test_the_pie_is_that_of_the_data_sets_own_categories_and_left_out_without_any(tmp_path):

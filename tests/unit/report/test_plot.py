@@ -2,7 +2,8 @@
 
 import pytest
 
-from drawn import CLASSES, assert_legible, choices_of, costs_of, histories_of, texts
+from drawn import CLASSES, assert_legible, calibration_of, choices_of, costs_of, histories_of, texts
+from lesionbench.evaluation.calibration import calibration_curves
 from lesionbench.evaluation.comparison import write_comparison
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.report.catalogue import FIGURES
@@ -31,7 +32,9 @@ def files(tmp_path):
     transfer = compare_sets(comparison, {"NA": comparison}, [{}, {}], "1e3")
     transfer.to_csv(tmp_path / "transfer.csv", index=False)
     INVENTORY.to_csv(tmp_path / "studies.csv", index=False)
+    calibration_curves(*calibration_of(ODD), {}).to_csv(tmp_path / "curves.csv", index=False)
     return {
+        "calibration": tmp_path / "curves.csv",
         "inventory": tmp_path / "studies.csv",
         "classes": tmp_path / "classes.csv",
         "comparison": tmp_path / "comparison.json",

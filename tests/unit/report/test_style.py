@@ -4,7 +4,7 @@ import pytest
 
 from drawn import CLASSES
 from lesionbench.report.figures.class_pie import class_pie
-from lesionbench.report.style import fold_label, fold_labels, new_figure, save_figure
+from lesionbench.report.style import fold_label, fold_labels, most_lines, new_figure, save_figure
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
@@ -40,3 +40,9 @@ def test_labels_that_differ_only_where_they_would_be_cut_get_more_lines():
     labels = [f"U-Net with a long name {end}" for end in ("one", "two")]
     assert fold_labels(labels, 12, 2) == [f"U-Net with a\nlong name\n{end}" for end in ("one", "two")]
     assert fold_labels(["U-Net", labels[0]], 12, 2) == ["U-Net", "U-Net with a\nlong name …"]
+
+
+def test_the_lines_of_folded_labels_are_counted_by_label_and_by_column_of_a_legend():
+    assert most_lines(["a", "b\nc", "d"]) == 2
+    assert most_lines(["a", "b\nc", "d", "e", "f"], 2) == 4
+    assert most_lines(["a"] * 4, 2) == 2

@@ -12,7 +12,11 @@ from time import perf_counter
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
+
+from lesionbench.data.nifti import write_mask
+from lesionbench.data.scans import read_ct
+from lesionbench.data.volume import Volume
+from lesionbench.segmentation.lungs import find_lungs
 
 EDGES = np.arange(-1000, 201, 25)  # HU
 
@@ -35,12 +39,11 @@ def main(path: str) -> None:
     (output / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def counts(ct: str, mask: str) -> tuple[np.ndarray, np.ndarray, int]:
+def counts(path: str, mask: str) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the voxels and the lesion voxels of the lungs in each step of HU, and all lesion voxels."""
-    image = nib.load(ct)
-    hu, lesion = image.get_fdata(dtype=np.float32), np.asarray(nib.load(mask).dataobj) > 0
-    lungs = find_lungs(hu, image.affine)
-    voxels, lesions = (np.histogram(hu[where], EDGES)[0] for where in (lungs, lungs & lesion))
+    ct, lesion = read_ct(path), np.asarray(nib.load(mask).dataobj) > 0
+    lungs = lungs_of(path, ct)
+    voxels, lesions = (np.histogram(ct.data[where], EDGES)[0] for where in (lungs, lungs & lesion))
     return voxels, lesions, int(lesion.sum())
 
 
@@ -57,31 +60,20 @@ def best_range(studies: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> tuple[i
     return int(EDGES[low]), int(EDGES[high]), float(mean[low, high])
 
 
-def predict(ct: str, low: int, high: int, path: Path) -> float:
+def predict(path: str, low: int, high: int, output: Path) -> float:
     """Write the mask of a study; return the seconds that it took."""
     started = perf_counter()
-    image = nib.load(ct)
-    hu = image.get_fdata(dtype=np.float32)
-    lesion = find_lungs(hu, image.affine) & (hu >= low) & (hu < high)
-    nib.save(nib.Nifti1Image(lesion.astype(np.uint8), image.affine), path)
+    ct = read_ct(path)
+    write_mask(output, lungs_of(path, ct) & (ct.data >= low) & (ct.data < high), ct.affine)
     return round(perf_counter() - started, 4)
 
 
-def find_lungs(hu: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return the lungs with the lesions in them: air inside the body, closed by a ball of 12 mm."""
-    air = hu < -320
-    # Around the body, and not above or below it: a scan may cut the lungs off there.
-    height = np.abs(affine[2, :3]).argmax()
-    margins = [(0, 0) if axis == height else (1, 1) for axis in range(3)]
-    labels, _ = ndimage.label(np.pad(air, margins, constant_values=True))
-    outside = labels == labels[0, 0, 0]
-    inside = air & ~outside[tuple(slice(low, -low or None) for low, _ in margins)]
-    labels, number = ndimage.label(inside)
-    sizes = np.bincount(labels.ravel())[1:]
-    lungs = np.isin(labels, 1 + np.flatnonzero(sizes >= max(sizes, default=0) / 5)) if number else inside
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    near = ndimage.distance_transform_edt(~lungs, sampling=spacing) <= 12
-    return lungs | (ndimage.distance_transform_edt(near, sampling=spacing) > 12)
+def lungs_of(path: str, ct: Volume) -> np.ndarray:
+    """Return where the lungs of a CT are; where none are found, nothing can be lesion."""
+    lungs = find_lungs(ct)
+    if problem := lungs.failure or lungs.warning:
+        print(f"{Path(path).name}: {problem}.")
+    return lungs.mask > 0
 
 
 if __name__ == "__main__":

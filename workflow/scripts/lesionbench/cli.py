@@ -297,6 +297,39 @@ def _unstack(options: argparse.Namespace) -> None:
     print(f"{options.output}: {counted(count, 'study')}, one a slice. Now: lesionbench init {options.output}")
 
 
+def _export(options: argparse.Namespace) -> None:
+    from lesionbench.capsule.export import export
+
+    count = export(options.results, options.capsule, options.report)
+    print(f"{options.capsule}: {counted(count, 'file')}. To check it: lesionbench verify {options.capsule}")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Print what a capsule says that cannot be reproduced; return 1 if anything cannot, 2 if it is no capsule."""
+    from lesionbench.capsule.differences import shown
+    from lesionbench.capsule.verify import verify
+
+    roots = dict(options.external) | ({"": options.dataset} if options.dataset else {})
+    try:
+        for name, root in roots.items():
+            if not root.is_dir():
+                raise UserError(f"{name or '--dataset'}: there is no folder {root}. Give the folder of the data set.")
+        verdict = verify(options.capsule, roots)
+    except UserError as error:
+        print(f"lesionbench: {error}", file=sys.stderr)
+        return 2
+    for line in shown(verdict.differences):
+        print(line)
+    for text in verdict.unchecked:
+        print(f"Not checked: {text}")
+    if verdict.differences:
+        what = counted(len(verdict.differences), "difference")
+        print(f"{options.capsule}: {what}, {verdict.numbers:,} numbers compared")
+        return 1
+    print(f"{options.capsule}: all {verdict.numbers:,} numbers reproduced")
+    return 0
+
+
 def _threshold(text: str) -> float:
     try:
         value = float(text)
@@ -327,6 +360,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_phantom(commands)
     _add_unstack(commands)
     _add_export_model(commands)
+    _add_export(commands)
+    _add_verify(commands)
     check = commands.add_parser(
         "check",
         help="say all that is wrong with a data set, before anything is trained on it",
@@ -416,6 +451,51 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     segment.add_argument("--force", action="store_true", help="segment also what is no CT in HU")
     segment.set_defaults(command=_segment, written="out")
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = (
+        "Pack results into one zip file that a reviewer can check: configuration, split, hashes of all inputs, "
+        "predicted masks, scores, tables, records, code and report, as a Workflow Run RO-Crate. No CT and no "
+        "reference mask goes in."
+    )
+    export = commands.add_parser("export", help="pack results for a reviewer", description=about)
+    export.add_argument("results", type=Path, help="folder of finished results")
+    export.add_argument("capsule", type=Path, help="the zip file to write")
+    export.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="leave out report.html, whose pictures show slices of CT",
+    )
+    export.set_defaults(command=_export, written="capsule")
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = (
+        "Compute the split and the tables of a capsule again from its scores and, with the data set, the scores from "
+        "its masks, and list every number that differs. Nothing in the capsule is executed. Exit status: 0 if all "
+        "numbers are reproduced, 1 if something differs, 2 if it is no capsule."
+    )
+    verify = commands.add_parser("verify", help="check results that were packed by export", description=about)
+    verify.add_argument("capsule", type=Path, help="the zip file")
+    verify.add_argument("--dataset", type=Path, metavar="ROOT", help="folder of the data set, to score the masks again")
+    verify.add_argument(
+        "--external",
+        type=_named_folder,
+        action="append",
+        default=[],
+        metavar="NAME=ROOT",
+        help="the same of an external set; may be given several times",
+    )
+    verify.set_defaults(command=_verify, written="capsule")
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not name or not equals or not folder:
+        raise argparse.ArgumentTypeError(f"{text} is no NAME=ROOT")
+    return name, Path(folder)
 
 
 def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

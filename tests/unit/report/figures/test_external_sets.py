@@ -8,7 +8,7 @@ from lesionbench.report.figures.external_sets import external_sets
 
 def sets(models, names):
     rows = [
-        [f"m{model}", f"Model {model} {'with a long name ' * 3}", name, 5, 5, 0.5, 0.4, 0.6, -0.1, -0.2, 0.0]
+        [f"m{model}", f"Model {'with a long name ' * 3} {model}", name, 5, 5, 0.5, 0.4, 0.6, -0.1, -0.2, 0.0]
         for name in names
         for model in range(models)
     ]
@@ -25,6 +25,7 @@ def test_each_model_has_a_mark_for_each_set(models, names):
     looks = {(line.get_color(), line.get_marker()) for line in lines}
     assert len(looks) == min(names, 7)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"{label} (5)" for label in labels]
+    assert len({label.get_text() for label in axes.get_yticklabels()}) == models
     assert_legible(figure)
 
 

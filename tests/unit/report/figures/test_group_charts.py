@@ -2,7 +2,7 @@
 
 import pytest
 
-from drawn import MANY, assert_legible
+from drawn import MANY, SWEPT, assert_legible, texts
 from lesionbench.evaluation.rankings import rank_correlation, rankings
 from lesionbench.evaluation.subgroups import subgroup_means
 from lesionbench.report.figures.group_charts import dice_by_subgroup, rank_agreement
@@ -18,6 +18,14 @@ def test_groups_are_legible_for_any_number_of_models_and_studies(labels, studies
 @pytest.mark.parametrize("labels", [LABELS, MANY], ids=len)
 def test_orders_are_legible_for_any_number_of_models(labels):
     assert_legible(rank_agreement(compared(labels)))
+
+
+def test_rows_whose_labels_differ_at_their_ends_are_told_apart():
+    comparison = compared(SWEPT)
+    for figure in (rank_agreement(comparison), dice_by_subgroup(comparison, INVENTORY)):
+        assert_legible(figure)
+        shown = [" ".join(item.get_text().split()) for item, _ in texts(figure)]
+        assert set(SWEPT.values()) <= set(shown)
 
 
 def test_each_group_shows_its_studies_their_number_and_the_mean_of_each_model():

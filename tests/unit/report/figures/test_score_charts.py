@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drawn import MANY, assert_legible, costs_of, texts
+from drawn import MANY, SWEPT, assert_legible, costs_of, texts
 from lesionbench.evaluation.scores import READINGS
 from lesionbench.evaluation.statistics import limits_of_agreement
 from lesionbench.report.figures.score_charts import (
@@ -28,7 +28,7 @@ def charts_of(labels, studies):
     return [*(chart(comparison) for chart in charts), dice_by_cost(comparison, costs_of(labels))]
 
 
-@pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, MANY], ids=len)
+@pytest.mark.parametrize("labels", [{"unet": "U-Net"}, LABELS, MANY, SWEPT], ids=len)
 def test_charts_are_legible_for_any_number_of_models(labels):
     for figure in charts_of(labels, studies=12):
         assert_legible(figure)

@@ -15,7 +15,7 @@ from lesionbench.files import atomic
 TEXT = [
     "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
     "subset", "model", "label", "set", "by", "group", "severity", "kind", "file", "what", "remedy", "sweep",
-    "chosen", "best",
+    "chosen", "best", "around", "curve", "key", "checklist", "item", "topic", "known", "authors",
 ]  # fmt: skip
 
 

@@ -97,6 +97,8 @@ def judge_sweeps(
     whole = fold_of_patient is None
     summaries, rows = [], []
     for name, sweep in sweeps.items():
+        if not set(sweep.rows) <= trainings.keys():  # an external set of which a row has no masks
+            continue
         scores = np.stack([trainings[model].mean(axis=0) for model in sweep.rows])
         folds = np.zeros(scores.shape[1], int) if fold_of_patient is None else fold_of_patient
         by_fold = _by_fold(validation.assign(fold=0) if whole else validation, sweep.rows, np.unique(folds))

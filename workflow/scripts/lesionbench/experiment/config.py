@@ -109,6 +109,17 @@ def _resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_sorted(resolved))
 
 
+def check_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration that `resolve_config` returned before, checked by the schema alone.
+
+    Nothing is looked up: networks, files and programs may be those of another machine. Raises UserError as
+    `resolve_config` does.
+    """
+    schema = read_schema()
+    _check(config, schema)
+    return dict(_sorted(_with_defaults(deepcopy(dict(config)), schema)))
+
+
 def _check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:

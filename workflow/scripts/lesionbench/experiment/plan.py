@@ -3,7 +3,7 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from inspect import signature
@@ -89,6 +89,11 @@ class Experiment(Collection):
     def labels(self) -> dict[str, str]:
         """The models' names in tables and figures, in their order."""
         return {model: row.label for model, row in self.rows.items()}
+
+    @cached_property
+    def all_labels(self) -> dict[str, str]:
+        """The same, and those of further members of ensembles."""
+        return {model: row.label for model, row in self.all_rows.items()}
 
     @cached_property
     def networks(self) -> dict[str, Trained]:
@@ -178,6 +183,23 @@ class Experiment(Collection):
     def choice_labels(self) -> dict[str, str]:
         """The names of the models whose operating points are chosen."""
         return {run.model: self.made_here[run.model].label for run in self.choices}
+
+    @cached_property
+    def calibrated(self) -> list[Run]:
+        """The runs whose probabilities are judged, where they are kept; that of an external method may leave none."""
+        kept = self.settings["evaluation"]["probabilities"]
+        rows = [row for row in self.rows.values() if kept and isinstance(row, MadeHere) and row.needs_ct]
+        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
+
+    @cached_property
+    def calibrated_labels(self) -> dict[str, str]:
+        """The names of the models whose probabilities are judged."""
+        return {run.model: self.rows[run.model].label for run in self.calibrated}
+
+    @cached_property
+    def lesion_scoring(self) -> dict[str, Any]:
+        """What the number of lesions that are found depends on beside the masks."""
+        return {"min_lesion_mm3": self.settings["evaluation"]["min_lesion_mm3"]}
 
     @cached_property
     def first_fold(self) -> int:
@@ -384,11 +406,11 @@ class Experiment(Collection):
             for model, fold, seed in self.external_runs(external)
         ]
 
-    def check_programs(self) -> None:
+    def check_programs(self, models: Iterable[str]) -> None:
         """Refuse external methods whose program or environment is not there. Raises UserError that says what to do."""
-        for model, row in self.methods.items():
+        for model in models:
             try:
-                row.program.full_command  # noqa: B018
+                self.methods[model].program.full_command  # noqa: B018
             except UserError as error:
                 raise UserError(f"models.{model}: {error}") from None
 

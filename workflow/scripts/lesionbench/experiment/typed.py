@@ -8,7 +8,8 @@ nothing but the standard library and PyYAML.
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,21 +118,37 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     return config
 
 
-def place_own_files(config: MutableMapping[str, Any], files: Iterable[str | os.PathLike[str]]) -> None:
+def place_own_files(config: MutableMapping[str, Any], files: Sequence[str | os.PathLike[str]]) -> None:
     """Let the files of own networks, which a configuration names relative to its own folder, start from ours.
 
-    files: of the configuration, as they were merged. What is not beside the file that names it stays as it is, and is
-    looked for in the working directory.
+    files: of the configuration, in the order in which they were merged. What is not beside the file that names it stays
+    as it is, and is looked for in the working directory.
     """
-    models: Any = config.get("models") or {}
-    for file in files:
-        named = (yaml.safe_load(Path(file).read_bytes()) or {}).get("models")
-        for name, model in named.items() if isinstance(named, Mapping) else ():
-            own = own_network(str(model.get("architecture"))) if isinstance(model, Mapping) else None
-            if own and own.is_file and (models.get(name) or {}).get("architecture") == own.name:
-                beside = Path(file).parent / own.where
-                if beside.is_file():
-                    models[name]["architecture"] = f"{shown(beside.resolve())}:{own.class_name}"
+    for file in reversed(files):  # of two that say the same, the later one is meant
+        contents = yaml.safe_load(Path(file).read_bytes()) or {}
+        for name, model in _mapping(contents, "models").items():
+            merged = _mapping(config, "models", name)
+            for said, used in ((model, merged), (_mapping(model, "sweep"), _mapping(merged, "sweep"))):
+                architecture = _mapping(said).get("architecture")
+                if architecture is not None and architecture == used.get("architecture"):
+                    used["architecture"] = _placed(architecture, Path(file).parent)
+
+
+def _placed(architecture: Any, folder: Path) -> Any:
+    """Return an `architecture`, or a list of some, with each file that lies below a folder named from here."""
+    if isinstance(architecture, list):
+        return [_placed(one, folder) for one in architecture]
+    own = own_network(str(architecture))
+    if own is None or not own.is_file or not (folder / own.where).is_file():
+        return architecture
+    return replace(own, where=shown((folder / own.where).resolve())).name
+
+
+def _mapping(value: Any, *keys: str) -> Any:
+    """Return the mapping below keys of a value, an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _double_keys(root: yaml.Node | None) -> list[tuple[str, int, int]]:

@@ -129,7 +129,8 @@ def said(error: BaseException) -> str:
     plain = text and isinstance(error, (AssertionError, RuntimeError, ValueError))
     frames = [(frame.lineno, Path(frame.filename)) for frame in extract_tb(error.__traceback__)]
     lines = [f"; line {line} of {file.name}" for line, file in frames if is_users(file)]
-    return (text if plain else f"{type(error).__name__}: {text}") + (lines[-1] if lines else "")
+    told = text if plain else f"{type(error).__name__}: {text}"
+    return told.rstrip(".") + lines[-1] if lines else told
 
 
 def wrong_shape(logits: object, expected: tuple[int, ...]) -> str:

@@ -30,7 +30,10 @@ class Figure:
     reads: tuple[str, ...]
     category: str
     caption: str
-    needs: Literal["ct", "categories", "trainings", "choices", "costs", "several models", "external sets"] | None = None
+    needs: (
+        Literal["ct", "categories", "trainings", "choices", "probabilities", "costs", "several models", "external sets"]
+        | None
+    ) = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -179,6 +182,48 @@ FIGURES: Mapping[str, Figure] = {
             needs="costs",
         ),
         Figure(
+            "reliability",
+            "calibration_charts:reliability",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Are the probabilities of lesion true? The share of lesion over the mean probability, in ten bins of "
+            "probability, of the voxels in the box around the lungs in {studies}; every patient weighs the same. On "
+            "the dashed line they are true; below it they are too high, above too low. Nearly all voxels are in the "
+            "first bin. Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "precision_recall",
+            "calibration_charts:precision_recall",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Precision of the voxels called lesion over the recall of those that are, at all thresholds: the mean over "
+            "{studies}, of those with lesion, of the best precision at this recall or a higher one. Grey: the "
+            "other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "froc",
+            "calibration_charts:froc",
+            ("calibration", "labels"),
+            "Probabilities",
+            "The share of all lesions that are found over false lesions a study (FROC), a dot for each threshold from "
+            "0.98 (left) to 0.02, in {studies}. Lesions have at least {smallest} mm³ and are matched one to one above "
+            "an intersection over union of 0.1. At low thresholds lesions merge, so that the curve may turn back. "
+            "Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
+            "dice_by_threshold",
+            "calibration_charts:dice_by_threshold",
+            ("calibration", "labels"),
+            "Probabilities",
+            "Mean Dice over {studies}, of those with lesion, by the threshold above which a voxel is called lesion, "
+            "with all components kept. The dot is at 0.5. The maximum is no result: it is chosen on the test studies. "
+            "Grey: the other models.",
+            needs="probabilities",
+        ),
+        Figure(
             "dice_readings",
             "score_charts:dice_readings",
             ("comparison",),
@@ -198,6 +243,7 @@ def due_figures(experiment: Experiment) -> list[str]:
         "categories": bool(experiment.categories),
         "trainings": bool(experiment.networks),
         "choices": bool(experiment.choices),
+        "probabilities": bool(experiment.calibrated),
         "costs": bool(experiment.networks and experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),

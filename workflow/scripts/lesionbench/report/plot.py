@@ -13,6 +13,7 @@ from lesionbench.report.point_table import read_choices
 
 # How each kind of input is read, from its files and the rule's params.
 READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "calibration": lambda files, params: read_frame(files),
     "classes": lambda files, params: read_frame(files),
     "comparison": lambda files, params: read_comparison(files),
     "cost": lambda files, params: read_frame(files),

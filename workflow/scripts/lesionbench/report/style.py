@@ -83,6 +83,15 @@ def fold_labels(labels: Iterable[str], width: int = 36, lines: int = 2) -> list[
     return folded if apart else fold_labels(labels, width, lines + 1)
 
 
+def most_lines(labels: Sequence[str], columns: int | None = None) -> int:
+    """Return the most lines that one of some folded labels has, or that a column of a legend has in `columns`."""
+    lines = [label.count("\n") + 1 for label in labels]
+    if columns is None:
+        return max(lines)
+    rows = -(-len(lines) // columns)
+    return max(sum(lines[start : start + rows]) for start in range(0, len(lines), rows))
+
+
 def marks(count: int) -> Sequence[tuple[str, str]]:
     """Return a colour and a shape each for `count` things, which differ for colour-blind readers too."""
     colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lesionbench.data.frames import read_frame
 from lesionbench.environment import environment
 from lesionbench.evaluation.comparison import Comparison
-from lesionbench.files import sha256
+from lesionbench.files import atomic, sha256
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSET_TITLES
@@ -134,6 +134,16 @@ def read_provenance(
         "trainings": pd.DataFrame(rows).drop(columns=[] if several else ["Versions"], errors="ignore"),
         "versions": pd.DataFrame(columns | {"Comparison": _versions(here)}).rename_axis("").reset_index(),
     }
+
+
+def write_config(
+    config: Mapping[str, Any], reference: Sequence[Sequence[Any]], sweeps: Mapping[str, Any], path: str | Path
+) -> None:
+    """Write the configuration that the results were made with, with all defaults, reference results and sweeps."""
+    made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
+    content = {"config": config, "reference_results": reference, "sweeps": sweeps, "environment": made_with}
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The tables of sweeps: what each of their rows scores, and what the chosen one is worth."""
 
-from collections.abc import Iterable
+import math
 
 import pandas as pd
 
@@ -8,38 +8,42 @@ from lesionbench.evaluation.comparison import Comparison
 from lesionbench.report.conclusions import units
 from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
 
+_KINDS = ("chosen on validation", "best on the test", "best, corrected for the choice")
+
 
 def sweep_tables(comparison: Comparison) -> dict[str, Table]:
-    """Return the tables sweeps and sweep_rows, none where there is no sweep."""
-    return {} if comparison.sweeps.empty else {"sweeps": _sweeps(comparison), "sweep_rows": _rows(comparison)}
+    """Return the tables sweeps and sweep_rows."""
+    return {"sweeps": _sweeps(comparison), "sweep_rows": _rows(comparison)}
 
 
 def _sweeps(comparison: Comparison) -> Table:
-    data = comparison.sweeps
-    best, several = [comparison.labels[model] for model in data["best"]], comparison.sample.folds > 1
-    nothing = data["chosen_dice"].map(_not_one)
-    chosen = [comparison.labels.get(model, other) for model, other in zip(data["chosen"], nothing, strict=True)]
+    rows = []
+    for sweep in comparison.sweeps.to_dict("records"):
+        chosen = [sweep["chosen"], *(sweep[f"chosen_{name}"] for name in ("dice", "low", "high"))]
+        corrected = [sweep["best"], *(sweep[f"corrected_{name}"] for name in ("dice", "low", "high"))]
+        scores = zip(_KINDS, (chosen, [sweep["best"], sweep["best_dice"], math.nan, math.nan], corrected), strict=True)
+        rows += [[sweep["sweep"], sweep["label"], sweep["rows"], kind, *score] for kind, score in scores]
+    data = pd.DataFrame(rows, columns=["sweep", "label", "rows", "kind", "model", "mean_dice", "low", "high"])
     shown = pd.DataFrame(
         {
             "Sweep": data["label"],
-            "Chosen on validation": chosen,
-            "Best on the test": best,
+            "Score": data["kind"],
+            "Row": [_values(comparison, *found) for found in zip(data["model"], data["label"], strict=True)],
             "Rows": data["rows"].map(str),
-            "Chosen: Dice": data["chosen_dice"].map(format_number),
-            "Chosen, 95\u00a0% interval": _intervals(data["chosen_low"], data["chosen_high"]),
-            "Best: Dice (optimistic)": data["best_dice"].map(format_number),
-            "Best, corrected": data["corrected_dice"].map(format_number),
-            "Corrected, 95\u00a0% interval": _intervals(data["corrected_low"], data["corrected_high"]),
+            "Mean Dice": data["mean_dice"].map(format_number),
+            "95\u00a0% interval": list(map(format_interval, data["low"], data["high"])),
         }
     )
+    shown.loc[(data["model"] == "") & data["mean_dice"].notna(), "Row"] = "by fold"
     many = units(comparison.sample)
+    several = comparison.sample.folds > 1
     notes = (
-        "Report what was chosen on validation: nothing of the test was seen in that choice. Its interval: logit-t over "
+        "Report the row chosen on validation: nothing of the test was seen in that choice. Its interval: logit-t over "
         f"{many}, of these trained networks."
         + (" Each fold chooses for its own test studies, since other folds validate on them." if several else ""),
-        "Best: chosen by the same test scores that it is given, which is optimistic, the more rows the more so. "
+        "Best on the test: chosen by the same scores that it is given, which is optimistic, the more rows the more so. "
         f"Corrected: the {many} are drawn again with replacement, the row that is best among those drawn is scored on "
-        "those left out, and the mean is over draws; its interval are percentiles of the draws (Tsamardinos et al. "
+        "those left out, and the mean is over draws; the interval is percentiles of the draws (Tsamardinos et al. "
         "2018, doi:10.1007/s10994-018-5714-4). It is what the best of such a sweep reaches, in the mean, on others.",
     )
     return Table("Sweeps: what the choice of a row is worth", data, shown, notes, text_columns=3)
@@ -47,15 +51,14 @@ def _sweeps(comparison: Comparison) -> Table:
 
 def _rows(comparison: Comparison) -> Table:
     data, folds = comparison.sweep_rows, comparison.sample.folds
-    names = comparison.sweeps.set_index("sweep")["label"]
-    chosen = [_share(count, folds) for count in data["chosen_folds"]]
+    names = data["sweep"].map(comparison.sweeps.set_index("sweep")["label"])
     shown = pd.DataFrame(
         {
-            "Sweep": data["sweep"].map(names),
-            "Model": data["label"],
+            "Sweep": names,
+            "Row": [_values(comparison, *found) for found in zip(data["model"], names, strict=True)],
             "Validation Dice": data["validation_dice"].map(format_number),
             "Test Dice": data["mean_dice"].map(format_number),
-            "Chosen on validation": chosen,
+            "Chosen on validation": [_share(count, folds) for count in data["chosen_folds"]],
             "Best on the test": data["best"].map({True: "yes", False: "no"}),
         }
     )
@@ -66,16 +69,12 @@ def _rows(comparison: Comparison) -> Table:
     return Table("Sweeps: their rows", data, shown, notes, text_columns=2)
 
 
+def _values(comparison: Comparison, model: str, sweep: str) -> str:
+    """Return the label of a row without that of its sweep, which stands beside it."""
+    return comparison.labels.get(model, UNDEFINED).removeprefix(f"{sweep}, ")
+
+
 def _share(count: int, folds: int) -> str:
     if folds > 1:
         return f"{count} of {folds} folds"
     return "yes" if count else "no"
-
-
-def _not_one(dice: float) -> str:
-    """Return what stands for the chosen row where folds differ in it, or it cannot be told."""
-    return UNDEFINED if pd.isna(dice) else "by fold"
-
-
-def _intervals(low: Iterable[float], high: Iterable[float]) -> list[str]:
-    return list(map(format_interval, low, high))

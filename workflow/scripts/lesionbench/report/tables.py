@@ -47,13 +47,15 @@ STYLE = (
     "padding-bottom:.5rem}th,td{padding:.3rem .4rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
     "thead{border-bottom:1px solid #222}.text{text-align:left}p{max-width:46rem;font-size:.9rem;margin:.5rem 0}"
 )
+PROSE = "table{max-width:72rem}td{white-space:normal;vertical-align:top;border-top:1px solid #ddd}"
 
 
 @dataclass(frozen=True)
 class Table:
     """A title, the data at full precision, the same rows as text with readable headers, and notes for the foot.
 
-    The first `text_columns` columns of `shown` are words, the others numbers, which are aligned right.
+    The first `text_columns` columns of `shown` are words, the others numbers, which are aligned right. `prose`: cells
+    are sentences, which are broken over lines, and a table may go over pages.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Table:
     shown: pd.DataFrame
     notes: tuple[str, ...] = ()
     text_columns: int = 1
+    prose: bool = False
 
 
 def format_number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -105,6 +108,8 @@ def _markdown(table: Table, _: str) -> str:
 
 
 def _latex(table: Table, name: str) -> str:
+    if table.prose:
+        return _latex_prose(table, name)
     columns = list(table.shown.columns)
     layout = "l" * table.text_columns + "r" * (len(columns) - table.text_columns)
     # Headers broken over lines keep the columns as narrow as their numbers, and so the whole table legible.
@@ -135,6 +140,30 @@ def _latex(table: Table, name: str) -> str:
     return "\n".join([*_tex_needs("".join(lines)), *lines]) + "\n"
 
 
+def _latex_prose(table: Table, name: str) -> str:
+    """Return a table of sentences: columns as wide as their longest cells are beside each other, over several pages."""
+    cells = [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    widths = [min(max(len(str(cell)) for cell in column), 60) for column in zip(*cells, strict=True)]
+    layout = "".join(rf"p{{{0.9 * width / sum(widths):.3f}\linewidth}}" for width in widths)
+    header, *body = [" & ".join(map(_escape_tex, row)) + r" \\" for row in cells]
+    lines = [
+        r"% needs \usepackage[utf8]{inputenc}, \usepackage{booktabs} and \usepackage{longtable}",
+        r"{\footnotesize\raggedright\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{longtable}}{{{layout}}}",
+        rf"\caption{{{_escape_tex(table.title)}}}\label{{tab:{name}}} \\",
+        r"\toprule",
+        header,
+        r"\midrule",
+        r"\endhead",
+        *body,
+        r"\bottomrule",
+        r"\end{longtable}",
+        *(rf"\par {_escape_tex(note)}" for note in table.notes),
+        "}",
+    ]
+    return "\n".join([*_tex_needs("".join(lines)), *lines]) + "\n"
+
+
 def _tex_needs(text: str) -> list[str]:
     """Return a comment on what letters beyond ASCII need, if there are any; TeX drops or refuses what it cannot set."""
     letters = {letter for letter in text if not letter.isascii() and letter not in _TEX_KNOWS}
@@ -159,7 +188,7 @@ def _web_page(table: Table, _: str) -> str:
     notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
+        f"<style>{STYLE}{PROSE if table.prose else ''}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
         f"<thead><tr>{row(list(table.shown.columns), 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
         f"{notes}\n</body>\n</html>\n"
     )

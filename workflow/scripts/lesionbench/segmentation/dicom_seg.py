@@ -25,7 +25,9 @@ def refuse_missing() -> None:
     try:
         import highdicom  # noqa: F401
     except ImportError as error:
-        raise UserError("--dicom-seg needs highdicom. Install it with `pip install highdicom`.") from error
+        raise UserError(
+            "--dicom-seg needs highdicom. Run `pip install highdicom`, or install lesionbench with the extra `dicom`."
+        ) from error
 
 
 def write_dicom_seg(lesion: np.ndarray, folder: Path, series: str | None, algorithm: str, path: str | Path) -> None:

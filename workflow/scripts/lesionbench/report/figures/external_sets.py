@@ -6,7 +6,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lesionbench.report.style import BLUE, GREEN, INK, ORANGE, PAGE, PURPLE, SKY, VERMILLION, fold_label, new_figure
+from lesionbench.report.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    fold_label,
+    fold_labels,
+    most_lines,
+    new_figure,
+)
 
 _COLOURS = (INK, BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 _MARKS = "osD^vP*"
@@ -16,7 +29,8 @@ def external_sets(transfer: pd.DataFrame) -> Figure:
     """Draw the mean Dice with its interval of each model (row) on each set (colour and mark), of `compare_sets`."""
     labels = list(dict.fromkeys(transfer["label"]))
     sets = list(dict.fromkeys(transfer["set"]))
-    figure = new_figure(PAGE * 0.85, 1.0 + (0.16 + 0.14 * len(sets)) * len(labels))
+    folded = fold_labels(labels, 30, 2)
+    figure = new_figure(PAGE * 0.85, 1.0 + max(0.16 + 0.14 * len(sets), 0.13 * most_lines(folded)) * len(labels))
     axes = figure.add_subplot()
     for number, name in enumerate(sets):
         rows = transfer[transfer["set"] == name]
@@ -26,7 +40,7 @@ def external_sets(transfer: pd.DataFrame) -> Figure:
         axes.hlines(places, rows["low"], rows["high"], color=colour, linewidth=1.6)
         axes.plot(rows["mean_dice"], places, linestyle="", color=colour, marker=mark, markersize=5, label=text)
     axes.set(ylim=(len(labels) - 0.5, -0.5), xlabel="Mean Dice, 95 % interval")
-    axes.set_yticks(range(len(labels)), [fold_label(label, 30, 2) for label in labels])
+    axes.set_yticks(range(len(labels)), folded)
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside lower center", ncols=min(3, len(sets)), title="Set (studies)", title_fontsize=7)
     return figure

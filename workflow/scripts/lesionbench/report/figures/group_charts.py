@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.evaluation.rankings import RANKED, rank_correlation, rankings
 from lesionbench.evaluation.subgroups import study_groups
-from lesionbench.report.style import COLUMN, PAGE, PALE, fold_label, marks, new_figure
+from lesionbench.report.style import COLUMN, PAGE, PALE, fold_label, fold_labels, marks, most_lines, new_figure
 from lesionbench.report.tables import format_number
 
 
@@ -20,18 +20,20 @@ def dice_by_subgroup(comparison: Comparison, inventory: pd.DataFrame) -> Figure:
     models = len(comparison.labels)
     heights = [len(groups) for groups in by.values()]
     row = max(0.4, 0.14 * models)
-    figure = new_figure(PAGE * 0.75, 1.2 + 0.25 * len(by) + row * sum(heights) + 0.14 * models / 2)
+    folded = fold_labels(comparison.labels.values(), 40, 1)
+    figure = new_figure(PAGE * 0.75, 1.2 + 0.25 * len(by) + row * sum(heights) + 0.14 * most_lines(folded, 2))
     panels = figure.subplots(len(by), 1, sharex=True, height_ratios=[max(height, 0.1) for height in heights])
     shifts = np.linspace(-0.3, 0.3, models) if models > 1 else np.zeros(1)
     for axes, (title, groups) in zip(panels, by.items(), strict=True):
-        for (model, label), shift, (colour, mark) in zip(comparison.labels.items(), shifts, marks(models), strict=True):
+        looks = zip(comparison.labels, folded, shifts, marks(models), strict=True)
+        for model, label, shift, (colour, mark) in looks:
             dice = [comparison.dice.loc[studies, model] for studies in groups.values()]
             rows = np.arange(len(groups)) + shift
             dots: dict[str, Any] = {"color": colour, "markersize": 2, "alpha": 0.5, "linestyle": ""}
             for level, scores in zip(rows, dice, strict=True):
                 axes.plot(scores, np.full(len(scores), level), "o", clip_on=False, **dots)
             look: dict[str, Any] = {"color": colour, "markersize": 5, "linestyle": "", "clip_on": False}
-            axes.plot([scores.mean() for scores in dice], rows, mark, label=fold_label(label, 40, 1), **look)
+            axes.plot([scores.mean() for scores in dice], rows, mark, label=label, **look)
         axes.hlines(np.arange(len(groups) - 1) + 0.5, 0, 1, color=PALE, linewidth=0.5)
         axes.set(xlim=(0, 1), ylim=(len(groups) - 0.5, -0.5))
         axes.set_yticks(range(len(groups)), [f"{group}\n(n = {len(studies)})" for group, studies in groups.items()])
@@ -48,9 +50,10 @@ def rank_agreement(comparison: Comparison) -> Figure:
     ranks = rankings(comparison)
     tau = rank_correlation(ranks)
     titles = [fold_label(RANKED[str(name)], 12, 2) for name in ranks]
-    labels = [fold_label(label, 30, 2) for label in comparison.labels.values()]
-    figure = new_figure(max(COLUMN, 2.2 + 0.62 * len(titles)), 1.3 + 0.32 * (len(titles) + len(labels)))
-    upper, lower = figure.subplots(2, 1, height_ratios=[len(titles), len(labels)])
+    labels = fold_labels(comparison.labels.values(), 30, 2)
+    heights = [len(titles), len(labels) * max(1, 0.4 * most_lines(labels))]
+    figure = new_figure(max(COLUMN, 2.2 + 0.62 * len(titles)), 1.3 + 0.32 * sum(heights))
+    upper, lower = figure.subplots(2, 1, height_ratios=heights)
     look: dict[str, Any] = {"linewidths": 1, "cbar": False, "fmt": "", "annot_kws": {"fontsize": 7}}
     sns.heatmap(tau, annot=tau.map(lambda x: format_number(x, 2)), cmap="vlag_r", vmin=-1, vmax=1, ax=upper, **look)
     written = ranks.map(lambda rank: f"{rank:g}")

@@ -27,6 +27,7 @@ from lesionbench.report.style import (
     fold_labels,
     hide_axes,
     marks,
+    most_lines,
     new_figure,
 )
 from lesionbench.report.tables import format_interval, format_number
@@ -241,7 +242,8 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
     """
     known = cost.dropna(subset=["parameters", "gmacs"])
     both = known.merge(comparison.models, on=["model", "label"], validate="one_to_one")
-    figure = new_figure(PAGE * 0.75, 2.2 + 0.16 * math.ceil(len(both) / 2))
+    folded = fold_labels(both["label"], 40, 1)
+    figure = new_figure(PAGE * 0.75, 2.2 + 0.16 * most_lines(folded, 2))
     panels = figure.subplots(1, 2, sharey=True)
     measures = {"Parameters (million)": both["parameters"] / 1e6, "GMACs a slice": both["gmacs"]}
     for axes, (name, values) in zip(panels, measures.items(), strict=True):
@@ -252,5 +254,5 @@ def dice_by_cost(comparison: Comparison, cost: pd.DataFrame) -> Figure:
         axes.set(xlim=(0, 1.1 * values.max()), ylim=(0, 1), xlabel=name)
     panels[0].set_ylabel("Mean Dice, 95 % interval")
     handles = [bar.lines[0] for bar in panels[0].containers]
-    figure.legend(handles, fold_labels(both["label"], 40, 1), loc="outside lower center", ncols=2)
+    figure.legend(handles, folded, loc="outside lower center", ncols=2)
     return figure
