@@ -417,3 +417,14 @@ def test_wrong_arguments_are_told_before_anything_is_loaded(arguments, said, tmp
     for name in ("m.nii", "n.nii"):
         (tmp_path / name).touch()
     assert said in error_of(capsys, *arguments, "--run", "run")
+
+
+def test_an_interruption_is_told_in_a_line(run, scan, tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inference, "probability_of", interrupt)
+    arguments = ["segment", str(scan), "--out", str(tmp_path / "out"), "--run", str(run), "--device", "cpu"]
+    assert main(arguments) == 130
+    assert capsys.readouterr().err.startswith("lesionbench: interrupted. What is finished stays")
+    assert not list(tmp_path.rglob("out/**/*"))

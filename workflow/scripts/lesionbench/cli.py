@@ -43,7 +43,7 @@ _EXAMPLES = f"""examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0; 1 after an error that the user can correct; 2 after a wrong call."""
+    """Run a command; return the exit status: 0; 1 after a user's mistake; 2 after a wrong call; 130 after Ctrl-C."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"lesionbench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("lesionbench: interrupted. What is finished stays; the same command makes the rest.", file=sys.stderr)
+        return 130
     except OSError as error:  # what cannot be read is a UserError already
         written = getattr(options, options.written) or options.mask
         reason = f"{written} cannot be written ({error.strerror}: {error.filename})"
