@@ -234,3 +234,9 @@ def test_an_interruption_is_told_in_a_line(run, scan, tmp_path, monkeypatch, cap
     assert main(arguments) == 130
     assert capsys.readouterr().err.startswith("lesionbench: interrupted. What is finished stays")
     assert not list(tmp_path.rglob("out/**/*"))
+
+
+def test_a_folder_that_cannot_be_made_is_named_once(run, scan, tmp_path, capsys):
+    out = scan / "out"
+    assert main(["segment", str(scan), "--out", str(out), "--run", str(run), "--device", "cpu"]) == 1
+    assert capsys.readouterr().err.startswith(f"lesionbench: {out} cannot be written")
