@@ -11,7 +11,7 @@ from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.studies import Phantom, Study, phantom_studies
 from lesionbench.experiment.config import resolve_config
-from lesionbench.experiment.rows import Trained, make_row
+from lesionbench.experiment.rows import Trained, make_rows
 
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS: dict[str, Any] = resolve_config(yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8")))
@@ -25,7 +25,7 @@ def preprocessing(plane: str) -> Preprocessing:
 
 def trained(model: str) -> Trained:
     """Return the network and the recipe of a model of the configuration."""
-    row = make_row(model, SETTINGS["models"][model])
+    row = make_rows(SETTINGS["models"], [model])[model]
     assert isinstance(row, Trained)
     return row
 

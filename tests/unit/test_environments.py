@@ -54,7 +54,9 @@ def scripts_of(environment):
     scripts = [script for name, script in re.findall(pattern, text, re.DOTALL | re.MULTILINE) if name == environment]
     modules = [digest._Module(digest.SCRIPTS / f"{script}.py", digest.SCRIPTS) for script in scripts]
     if "plot" in scripts:
-        modules += [digest._find_further(name)[0] for figure in FIGURES.values() for name in figure.code]
+        modules += [
+            unit[0] for figure in FIGURES.values() for name in figure.code for unit in digest._find_further(name)
+        ]
     return modules
 
 

@@ -24,6 +24,7 @@ from lesionbench.training.recipe import Recipe
 ORDER = [
     "__main__",
     "cli",
+    "commands",
     "capsule",
     "report",
     "experiment",

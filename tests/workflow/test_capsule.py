@@ -48,7 +48,15 @@ def test_no_scan_and_no_reference_mask_goes_in(finished, capsule):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("seconds", 1.0), ("epochs", 7), ("seed", 5), ("peak_host_memory_bytes", 1), ("training", {})]
+    ("key", "value"),
+    [
+        ("model", {"architecture": "antigravity:Net"}),
+        ("seconds", 1.0),
+        ("epochs", 7),
+        ("seed", 5),
+        ("peak_host_memory_bytes", 1),
+        ("training", {}),
+    ],
 )
 def test_a_forged_record_is_found(forge, capsys, key, value):
     def change(folder):

@@ -5,6 +5,7 @@ import json
 import sys
 import zipfile
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import pytest
 
@@ -46,3 +47,19 @@ def test_without_rocrate_the_message_says_how_to_install_it(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
     with pytest.raises(UserError, match="pip install rocrate"):
         describe({}, read_finished(made.results), "results", "2026-01-01")
+
+
+def test_roc_validator_finds_all_that_the_profile_requires(made):
+    services = pytest.importorskip("rocrate_validator.services", reason="roc-validator is not installed")
+    from rocrate_validator.models import Severity
+
+    try:
+        urlopen("https://w3id.org/ro/crate/1.1/context", timeout=10).close()
+    except OSError:
+        pytest.skip("roc-validator reads contexts from w3id.org, which cannot be reached")
+    settings = services.ValidationSettings(
+        rocrate_uri=str(made.capsule),
+        profile_identifier="workflow-run-crate",
+        requirement_severity=Severity.REQUIRED,
+    )
+    assert [issue.message for issue in services.validate(settings).get_issues()] == []

@@ -1,5 +1,7 @@
 """What is computed again is what the workflow has computed."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -39,3 +41,12 @@ def test_scores_that_follow_from_masks_and_slices_are_those_of_the_references(fi
         counts, scores = (read_frame(tmp_path / kind / inside / file) for kind in ("counts", "scores"))
         pd.testing.assert_frame_equal(counts, scores[counts.columns], check_dtype=False)
         assert (tmp_path / "scores" / inside / file).read_bytes() == (finished.folder / inside / file).read_bytes()
+
+
+def test_sweeps_are_computed_again_and_rows_that_are_not_there_are_left_out(finished, tmp_path):
+    path = finished.folder / "config.json"
+    sweeps = {"both": {"label": "Both", "rows": ["near", "far"]}, "forged": {"label": "X", "rows": ["near", "none"]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sweeps": sweeps}))
+    redo_comparison(read_finished(finished.folder), None, tmp_path / "again")
+    assert read_frame(tmp_path / "again/tables/sweeps.csv")["sweep"].tolist() == ["both"] * 3
+    assert read_frame(tmp_path / "again/tables/sweep_rows.csv")["model"].tolist() == ["near", "far"]

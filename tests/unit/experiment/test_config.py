@@ -4,7 +4,13 @@ import pytest
 import yaml
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.config import dataset_settings, fill_empty_sections, read_schema, resolve_config
+from lesionbench.experiment.config import (
+    check_resolved,
+    dataset_settings,
+    fill_empty_sections,
+    read_schema,
+    resolve_config,
+)
 from lesionbench.experiment.plan import plan_experiment
 
 REPOSITORY = Path(__file__).parents[3]
@@ -304,3 +310,13 @@ def test_a_mistake_in_an_external_method_is_named_with_the_right_line(entry, sai
         resolved_method(**entry)
     for text in said:
         assert text in str(error.value)
+
+
+def test_what_was_resolved_is_checked_again_without_looking_for_networks_and_files():
+    resolved = resolve_config(read("config.yaml"))
+    assert check_resolved(resolved) == resolved
+    resolved["models"]["unet"]["architecture"] = "on_another_machine.py:Net"
+    assert check_resolved(resolved)["models"]["unet"]["architecture"] == "on_another_machine.py:Net"
+    resolved["evaluation"]["resamples"] = 1
+    with pytest.raises(UserError, match=r"evaluation.resamples"):
+        check_resolved(resolved)

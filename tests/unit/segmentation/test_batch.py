@@ -100,6 +100,14 @@ def test_the_same_command_makes_only_what_is_missing(scans, ensemble, tmp_path):
     assert not read_mask(out / "study_1/lesion.nii.gz").data.any()
 
 
+def test_results_that_cannot_be_written_are_told_of_their_scan_and_the_others_go_on(scans, ensemble, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/study_1").touch()
+    errors = segment_scans(find_scans([scans]), ensemble, Wanted(), tmp_path / "out")
+    assert len(errors) == 2 and "study_1.nii.gz: its results cannot be written" in errors[1]
+    assert (tmp_path / "out/study_2/report.json").is_file()
+
+
 def test_what_is_no_ct_in_hu_is_refused_unless_it_is_forced(scans, ensemble, tmp_path):
     ct, lesion = synthesise("study_1", "CT-2", PHANTOM)
     mask = tmp_path / "mask_of.nii.gz"

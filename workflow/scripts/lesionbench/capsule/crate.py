@@ -36,7 +36,7 @@ def describe(files: Mapping[str, Path], results: Finished, name: str, day: str) 
         from rocrate.rocrate import ROCrate
     except ImportError as error:
         raise UserError("To make a capsule, rocrate is needed. Install it with `pip install rocrate`.") from error
-    crate = ROCrate()
+    crate = ROCrate(version="1.1")  # which the profile builds on
     crate.metadata.extra_contexts.append(_CONTEXT)
     crate.name, crate.datePublished = f"Lesionbench: {name}", day
     crate.description = (

@@ -178,10 +178,11 @@ def segment_scans(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out
     """Write a folder of results for each scan into `out`, and a table of all; return what went wrong, a line a scan.
 
     What an earlier call has finished with the same runs, settings and scan is kept; the rest is made again. A scan that
-    fails leaves no report, and the others go on.
+    fails leaves no report, and the others go on. Raises OSError where the folder cannot be made.
     """
     if wanted.dicom_seg:
         refuse_missing()
+    out.mkdir(parents=True, exist_ok=True)
     settings = {**ensemble.record, **_plain(wanted)}
     errors = []
     bar = tqdm(total=len(scans), unit="scan", disable=None)
@@ -194,12 +195,18 @@ def segment_scans(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out
                 _write(scan, read, ensemble, wanted, settings, out / scan.name)
             del read  # two scans are in memory, not three
         except (UserError, OSError) as error:
-            errors.append(str(error) if str(scan.path) in str(error) else f"{scan}: {error}")
+            errors.append(_reason(scan, error))
             tqdm.write(f"lesionbench: {errors[-1]}")
         bar.update()
     bar.close()
     write_table(out)
     return errors
+
+
+def _reason(scan: Scan, error: UserError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{scan}: its results cannot be written ({error.strerror}: {error.filename})."
+    return str(error) if str(scan.path) in str(error) else f"{scan}: {error}"
 
 
 def _ahead(
