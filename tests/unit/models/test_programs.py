@@ -71,6 +71,16 @@ def test_a_method_without_an_environment_runs_by_this_interpreter():
     assert Program.of({"method": "empty"}).full_command == [sys.executable, str(METHODS / "empty" / PROGRAM)]
 
 
+def test_the_python_of_a_command_is_the_one_that_runs_the_workflow(tmp_path, monkeypatch):
+    for folder in ("elsewhere", "here"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "python").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "here" / "python3.11"))
+    program = Program.of({"command": "python tool.py"})
+    assert program.full_command == [str(tmp_path / "here" / "python"), "tool.py"]
+
+
 @pytest.mark.parametrize("command", ["my 'own tool.py' --epochs 3", ["my", "own tool.py", "--epochs", "3"]])
 def test_a_command_is_split_as_in_a_shell_or_given_in_words(command):
     assert split_command(command) == ("my", "own tool.py", "--epochs", "3")

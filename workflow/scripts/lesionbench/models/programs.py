@@ -5,6 +5,7 @@ Imported while Snakemake parses the workflow, so it needs nothing but the standa
 
 import difflib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -62,14 +63,19 @@ class Program:
 
     @property
     def full_command(self) -> list[str]:
-        """What is called, but for the job's file. Raises UserError where there is no such program."""
+        """What is called, but for the job's file: `python` is the one that runs the workflow.
+
+        Raises UserError where there is no such program.
+        """
         if not self.method:
-            if not shutil.which(self.command[0]):
+            folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+            program = shutil.which(self.command[0], path=folders)
+            if not program:
                 raise UserError(
                     f"there is no program {self.command[0]} to call. Correct `command`: a path is relative to the "
                     "working directory, a name is looked up in PATH."
                 )
-            return list(self.command)
+            return [program, *self.command[1:]]
         if not self.environment:
             return [sys.executable, *self.command]
         folder = f".venv-{self.method}"
