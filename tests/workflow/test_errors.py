@@ -76,7 +76,7 @@ def test_errors_in_the_data_set_are_all_told_and_nothing_is_trained_on_them(chec
     assert all(
         f"{study}: studies/CT-1/{study}.nii.gz: its values reach" in output for study in ("study_0002", "study_0005")
     )
-    cut = {path.stem for path in (checkout.folder / "results" / "spoilt" / "slices").glob("*.npz")}
+    cut = {path.stem for path in (checkout.folder / "results" / "spoilt" / "slices").glob("*/*.npz")}
     assert (
         cut and not {"study_0002", "study_0005"} & cut and not list(checkout.folder.glob("results/spoilt/models/*/*"))
     )

@@ -60,7 +60,7 @@ def test_the_comparison_agrees_with_the_scores(results):
 
 def test_the_slice_table_counts_the_stacks(results):
     table = pd.read_csv(results / "tables" / "slices_by_subset.csv").set_index("subset")
-    stacks = [np.load(path)["image"] for path in sorted((results / "slices").glob("*.npz"))]
+    stacks = [np.load(path)["image"] for path in sorted((results / "slices").glob("*/*.npz"))]
     assert table.loc["total", "slices"] == sum(map(len, stacks))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lesionbench.data.frames import write_frame
 from lesionbench.files import atomic
 
 REPORT, TABLE = "report.json", "scans.csv"
@@ -46,8 +47,7 @@ def write_table(out: Path) -> None:
         for report in reports
     ]
     if rows:
-        with atomic(out / TABLE) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
+        write_frame(pd.DataFrame(rows), out / TABLE)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
