@@ -1,11 +1,12 @@
 import errno
 import hashlib
+import json
 import os
 
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, folder_state, sha256, visible_files
+from lesionbench.files import atomic, folder_state, sha256, visible_files, write_json
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -82,3 +83,14 @@ def test_a_folders_state_changes_with_any_of_its_files_and_not_with_hidden_ones(
     seen.append(state())
     assert len(set(seen)) == len(seen) - 1
     assert folder_state(slices[1]) == folder_state(tmp_path / "none") == ""
+
+
+def test_json_is_written_for_people_and_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder" / "a.json"
+    write_json(path, {"Größe": [1, None]}, indent=1)
+    assert path.read_text(encoding="utf-8") == '{\n "Größe": [\n  1,\n  null\n ]\n}\n'
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert (
+        json.loads(path.read_text(encoding="utf-8")) == {"Größe": [1, None]} and len(list(path.parent.iterdir())) == 1
+    )

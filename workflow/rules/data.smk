@@ -23,8 +23,8 @@ if settings["dataset"]["phantom"]:
 
 rule inventory:
     input:
-        ct=sources(experiment.scans),
-        masks=sources(experiment.masks),
+        ct=lambda wildcards: sources(experiment.scans),
+        masks=lambda wildcards: sources(experiment.masks),
         registry=str(experiment.registry) if experiment.registry else [],
     output:
         studies="<results>/dataset/studies.csv",

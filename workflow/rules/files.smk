@@ -46,10 +46,7 @@ def members_of(runs, masks=lambda row, run: row.masks(run.fold, run.seed)):
 
 def validation_of_members(wildcards):
     """The folders of the probabilities of the validation studies by which an operating point is chosen."""
-    row = experiment.made_here[wildcards.model]
-    if wildcards.model in experiment.ensembles:
-        return [row.validation(*run[1:]) for row, run in experiment.member_runs(wildcards.model, wildcards.fold)]
-    return [row.validation(wildcards.fold, wildcards.seed)]
+    return experiment.made_here[wildcards.model].validations(wildcards.fold, wildcards.seed, settings["seeds"])
 
 
 def chosen_points(model, folds, seed):

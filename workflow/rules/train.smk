@@ -18,7 +18,7 @@ rule pretrained_weights:
 # due (`update_needrun` in snakemake.dag). The priority lets the trials come first; each training begins with one too.
 rule try_models:
     input:
-        ct=sources(experiment.annotated_scans),
+        ct=lambda wildcards: sources(experiment.annotated_scans),
     output:
         "<results>/checks/models.json",
     log:

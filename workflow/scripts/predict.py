@@ -12,9 +12,9 @@ with job_log(snakemake.log[0]):
     from lesionbench.data.manifest import read_manifest
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
-    from lesionbench.segmentation.inference import SECONDS, load_run, predict
+    from lesionbench.segmentation.inference import load_run, predict
     from lesionbench.segmentation.operating_point import find_point, write_lesion
-    from lesionbench.segmentation.probabilities import probability_path, write_probability
+    from lesionbench.segmentation.probabilities import SECONDS, probability_path, write_probability
 
     folder = Path(snakemake.output[0])
     params = snakemake.params

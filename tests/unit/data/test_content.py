@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from lesionbench.data.content import content, is_told_by_content
+from lesionbench.data.content import content, is_told_by_content, look
 
 LARGE = 2**24
 
@@ -16,8 +16,7 @@ def summed():
     """Sum a file anew."""
 
     def sum_again(path):
-        content.cache_clear()
-        is_told_by_content.cache_clear()
+        look.cache_clear()
         return content(path)
 
     return sum_again

@@ -2,11 +2,13 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lesionbench.errors import UserError
 
@@ -37,6 +39,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any, indent: int = 2) -> None:
+    """Write what JSON can hold as a text that people read, by `atomic`."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _lack_of_room(error: Exception, temporary: Path) -> str:

@@ -4,7 +4,6 @@ Source: Leo et al., Recording provenance of workflow runs with RO-Crate, https:/
 profile: https://w3id.org/ro/wfrun/workflow/0.5. Scans and reference masks are entities that have a hash and no file.
 """
 
-import hashlib
 import json
 import mimetypes
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from lesionbench.capsule.contents import Finished
 from lesionbench.errors import UserError
+from lesionbench.files import sha256
 
 METADATA = "ro-crate-metadata.json"
 SNAKEFILE = "workflow/Snakefile"
@@ -49,7 +49,7 @@ def describe(files: Mapping[str, Path], results: Finished, name: str, day: str) 
     made = [_add_file(crate, path, target) for target, path in sorted(files.items()) if target != SNAKEFILE]
     workflow = crate.add_workflow(files[SNAKEFILE], SNAKEFILE, main=True, lang="snakemake")
     workflow["name"] = "Lesionbench"
-    workflow["sha256"] = _sha256(files[SNAKEFILE])
+    workflow["sha256"] = sha256(files[SNAKEFILE])
     if commit := results.environment.get("git_commit"):
         workflow["version"] = commit
     inputs = [
@@ -78,7 +78,7 @@ def _add_profile(crate: Any, uri: str) -> Any:
 
 def _add_file(crate: Any, path: Path, target: str) -> Any:
     kind = "application/gzip" if target.endswith(".gz") else mimetypes.guess_type(target)[0] or "text/plain"
-    about = {"sha256": _sha256(path), "contentSize": str(path.stat().st_size), "encodingFormat": kind}
+    about = {"sha256": sha256(path), "contentSize": str(path.stat().st_size), "encodingFormat": kind}
     return crate.add_file(path, target, properties={"name": Path(target).name, **about})
 
 
@@ -105,7 +105,3 @@ def records(results: Finished) -> Iterator[dict[str, Any]]:
 
 def _times(results: Finished) -> Iterator[str]:
     yield from (record["environment"]["finished"] for record in records(results))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

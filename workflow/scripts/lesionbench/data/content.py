@@ -18,33 +18,33 @@ _SAMPLES = 64
 _GZIP = b"\x1f\x8b"
 
 
-@cache
 def content(path: str | Path) -> str:
     """Return a sum over the content of a file; of a folder, over its files' names, sizes and times; "" without one.
 
     A gzip file ends with the CRC-32 of what is packed in it, so its tail stands for all of it. Another file counts
     whole up to 8 MiB, and by its size and 65 samples above.
     """
-    path = Path(path)
-    if path.is_dir():
-        return folder_state(path)
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return f"{size}-{_sum(file, size, _is_single_gzip(file, size)):08x}"
-    except OSError:  # who reads the file says it better
-        return ""
+    return look(path)[0]
+
+
+def is_told_by_content(path: str | Path) -> bool:
+    """Return whether `content` changes with any byte of a file, so that its time need not count."""
+    return look(path)[1]
 
 
 @cache
-def is_told_by_content(path: str | Path) -> bool:
-    """Return whether `content` changes with any byte of a file, so that its time need not count."""
+def look(path: str | Path) -> tuple[str, bool]:
+    """Return `content` and `is_told_by_content`, from one look at a file."""
+    path = Path(path)
+    if path.is_dir():
+        return folder_state(path), False
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            return size <= _WHOLE or _is_single_gzip(file, size)
-    except OSError:
-        return False
+            tail_tells = _is_single_gzip(file, size)
+            return f"{size}-{_sum(file, size, tail_tells):08x}", tail_tells or size <= _WHOLE
+    except OSError:  # who reads the file says it better
+        return "", False
 
 
 def _is_single_gzip(file: BinaryIO, size: int) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 INT16_MIN = -32768
+BODY_HU = -300  # what is denser is the body
 Shape = tuple[int, int, int]  # slices, rows, columns
 
 

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
-from lesionbench.experiment.sweeps import expand_sweeps, name_keys
+from lesionbench.experiment.sweeps import Swept, expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
@@ -76,9 +76,14 @@ def resolve_config(config: Mapping[str, Any]) -> dict[str, Any]:
     UserError
         naming each key that is misspelt, of the wrong type or out of bounds, with a line that would be right.
     """
+    return resolve_with_sweeps(config)[0]
+
+
+def resolve_with_sweeps(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Swept]]:
+    """Return what `resolve_config` does, and the rows of sweeps by name."""
     expanded, rows = expand_sweeps(config, read_schema())
     try:
-        return _resolve(expanded)
+        return _resolve(expanded), rows
     except UserError as error:
         raise UserError(name_keys(str(error), rows)) from None
 

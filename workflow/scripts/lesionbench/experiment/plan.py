@@ -32,10 +32,10 @@ from lesionbench.experiment.checks import (
 )
 from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.collection import Collection
-from lesionbench.experiment.config import read_schema, resolve_config
+from lesionbench.experiment.config import resolve_with_sweeps
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained, make_rows
-from lesionbench.experiment.sweeps import compared_sweeps, expand_sweeps
+from lesionbench.experiment.sweeps import compared_sweeps
 from lesionbench.models.programs import LEARNED
 from lesionbench.words import counted
 
@@ -441,7 +441,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
         configuration names is missing, a mask from elsewhere is missing, a study to train on has no CT, or a slice to
         show is of no test study.
     """
-    settings = resolve_config(config)
+    settings, swept = resolve_with_sweeps(config)
     phantom = settings["dataset"]["phantom"]
     dataset = DataSet("<results>/phantom") if phantom else DataSet.of(settings["dataset"])
     root = Path(dataset.root)
@@ -458,7 +458,7 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, all_rows, studies)
-    sweeps = compared_sweeps(expand_sweeps(config, read_schema())[1], list(rows))
+    sweeps = compared_sweeps(swept, list(rows))
     experiment = Experiment(
         dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external, sweeps
     )

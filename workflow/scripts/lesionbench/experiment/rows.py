@@ -94,6 +94,10 @@ class MadeHere(Row):
         """Return the folder of the probabilities of a run's validation studies."""
         return f"<results>/validation/{self.model}/fold-{fold}/seed-{seed}"
 
+    def validations(self, fold: int | str, seed: int | str, seeds: Sequence[int]) -> list[str]:
+        """Return the folders of the probabilities by whose mean the operating point of a run is chosen."""
+        return [self.validation(fold, seed)]
+
     def external_masks(self, external: str, fold: int | str, seed: int | str) -> str:
         return f"<results>/external/{external}/predictions/{self.model}/fold-{fold}/seed-{seed}"
 
@@ -226,6 +230,10 @@ class Ensemble(MadeHere):
     @property
     def needs_ct(self) -> bool:
         return any(member.needs_ct for member in self.members)
+
+    def validations(self, fold: int | str, seed: int | str, seeds: Sequence[int]) -> list[str]:
+        runs = self.member_runs(int(fold), seeds)
+        return [row.validation(run.fold, run.seed) for row, run in runs if isinstance(row, MadeHere)]
 
     def is_tested_on(self, external: str) -> bool:
         return all(member.is_tested_on(external) for member in self.members)

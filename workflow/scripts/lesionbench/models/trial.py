@@ -1,6 +1,5 @@
 """Try networks on slices of the sizes that they will get, before anything is trained."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_header
 from lesionbench.data.volume import Grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import write_json
 from lesionbench.models.contract import check_contract
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network, build_network
@@ -68,8 +67,7 @@ def write_trials(trials: Mapping[str, Trial], sizes: Mapping[str, Sequence[Size]
             outcomes[model] = try_network(trial, sizes[model])
         except UserError as error:
             outcomes[model] = {"error": f"models.{model}: {error}"}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(outcomes, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, outcomes)
 
 
 def try_network(trial: Trial, sizes: Sequence[Size]) -> dict[str, Any]:

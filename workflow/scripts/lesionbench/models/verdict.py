@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import write_json
 
 
 def pass_on(trials: str | Path, model: str, path: str | Path) -> None:
@@ -12,5 +12,4 @@ def pass_on(trials: str | Path, model: str, path: str | Path) -> None:
     outcome = json.loads(Path(trials).read_text(encoding="utf-8"))[model]
     if "error" in outcome:
         raise UserError(outcome["error"])
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, outcome)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
 from lesionbench.report.tables import UNDEFINED, Table, format_number
-from lesionbench.segmentation.inference import SECONDS
+from lesionbench.segmentation.probabilities import SECONDS
 from lesionbench.training.record import Record, read_record
 from lesionbench.words import listed
 

@@ -1,7 +1,6 @@
 """A finished training as a folder for others: weights, record, operating point and card, without data and machine."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from typing import Any
 
 from lesionbench.data.frames import read_frame
 from lesionbench.errors import UserError
-from lesionbench.files import sha256
+from lesionbench.files import sha256, write_json
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.own import own_network
 from lesionbench.report.model_card import About, Scores, mean_scores, model_card
@@ -51,7 +50,7 @@ def export_model(run: Path, folder: Path, about: About) -> None:
         record["model"]["architecture"], code = _copy_code(found.contents, temporary)
         point = _copy_point(run, temporary)
         (temporary / CARD).write_text(model_card(record, about, find_scores(run), point, code), encoding="utf-8")
-        (temporary / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(temporary / RECORD, record)
         if folder.exists():
             folder.rmdir()
         temporary.replace(folder)
@@ -88,7 +87,7 @@ def _copy_point(run: Path, folder: Path) -> dict[str, float] | None:
         return None
     point = read_point(run / POINT)
     shared = {"threshold": float(point.threshold), "min_component_mm3": float(point.min_component_mm3)}
-    (folder / POINT).write_text(json.dumps(shared, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / POINT, shared, indent=1)
     return shared
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lesionbench.data.frames import read_frame
 from lesionbench.environment import environment
 from lesionbench.evaluation.comparison import Comparison
-from lesionbench.files import atomic, sha256
+from lesionbench.files import sha256, write_json
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSET_TITLES
@@ -142,8 +142,7 @@ def write_config(
     """Write the configuration that the results were made with, with all defaults, reference results and sweeps."""
     made_with = {key: value for key, value in environment().items() if key not in ("host", "finished")}
     content = {"config": config, "reference_results": reference, "sweeps": sweeps, "environment": made_with}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, content, indent=1)
 
 
 def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ from lesionbench.segmentation.inference import Predictor, load_run, predict
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
 from lesionbench.segmentation.measure import doubts, measure
-from lesionbench.segmentation.operating_point import FILE, lesion_mask, read_point
+from lesionbench.segmentation.operating_point import FILE, find_point, lesion_mask
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.segmentation.preview import write_preview
 from lesionbench.segmentation.probabilities import write_probability
@@ -96,10 +96,8 @@ def load_ensemble(
 def chosen_point(runs: Sequence[Path]) -> OperatingPoint:
     """Return the mean of the operating points that all runs have chosen, or the usual one where one has none."""
     files = [run / FILE for run in runs]
-    if not all(file.is_file() for file in files):
-        return OperatingPoint()
-    points = [asdict(read_point(file)) for file in files]
-    return OperatingPoint(**{key: float(np.mean([point[key] for point in points])) for key in points[0]})
+    usual = OperatingPoint()
+    return find_point(asdict(usual), files if all(file.is_file() for file in files) else []) or usual
 
 
 @dataclass(frozen=True)

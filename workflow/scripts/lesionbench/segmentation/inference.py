@@ -26,7 +26,6 @@ from lesionbench.training.record import Record, read_run
 from lesionbench.training.resampling import find_frame
 
 DEFAULT = OperatingPoint()
-SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import pandas as pd
 from scipy import ndimage
 
 from lesionbench.data.frames import read_frame
+from lesionbench.data.preprocessing import BODY_HU
 from lesionbench.data.slices import SliceStack
 from lesionbench.data.volume import Volume, from_slices
 from lesionbench.errors import UserError
 from lesionbench.segmentation.lungs import find_lungs
 
 LUNGS, BODY, SCAN = "lungs", "body", "scan"
-_BODY_HU = -300  # what is denser is the body
 _ENDS = [f"{axis}_{end}" for axis in "ijk" for end in ("start", "stop")]
 
 
@@ -36,7 +36,7 @@ def find_lung_box(stack: SliceStack) -> LungBox:
     lungs = find_lungs(Volume(hu, stack.affine))
     if not lungs.failure:
         return LungBox(LUNGS, _box(lungs.mask > 0))
-    pieces, count = ndimage.label(hu > _BODY_HU)
+    pieces, count = ndimage.label(hu > BODY_HU)
     if not count:
         return LungBox(SCAN, tuple(slice(0, length) for length in hu.shape))
     return LungBox(BODY, _box(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()))

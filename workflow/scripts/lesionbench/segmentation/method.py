@@ -1,6 +1,5 @@
 """One job of an external method: what it learns from is handed over, its program runs, its masks are taken."""
 
-import json
 import os
 import resource
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from lesionbench.environment import SCRIPTS, environment
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import write_json
 from lesionbench.models.programs import Program
 from lesionbench.segmentation.takeover import read_left_record, take_masks
 from lesionbench.training.handover import HandedStudy, JobFolder, end_job, offered_device, prepare_job
@@ -77,8 +76,7 @@ def run_method(
             "inputs_sha256": hashes,
             "environment": environment(),
         }
-        with atomic(folder / RECORD) as temporary:
-            temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / RECORD, record)
         end_job(files)
 
 

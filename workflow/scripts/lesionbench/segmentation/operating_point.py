@@ -18,7 +18,7 @@ from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import write_json
 from lesionbench.segmentation.ensemble import Member, average
 from lesionbench.segmentation.point import VALIDATION, OperatingPoint
 from lesionbench.segmentation.probabilities import LEVELS, THRESHOLDS, to_levels
@@ -136,8 +136,7 @@ def write_choice(choice: Choice, path: str | Path) -> None:
         record["by_threshold"] = {"threshold": THRESHOLDS.tolist(), "dice": choice.by_threshold.tolist()}
     if len(choice.by_size):
         record["by_min_component_mm3"] = {"min_component_mm3": list(SIZES), "dice": choice.by_size.tolist()}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(path, record, indent=1)
 
 
 def read_point(path: str | Path) -> OperatingPoint:

@@ -8,6 +8,7 @@ from lesionbench.data.nifti import read_voxels, write_volume
 from lesionbench.data.volume import Volume
 from lesionbench.errors import UserError
 
+SECONDS = "seconds.csv"  # in the folder of a run's masks: study, seconds
 FOLDER = "probabilities"  # in the folder of a run's masks
 LEVELS = 255  # a voxel holds its probability × 255, rounded
 # A threshold is halfway between two levels: then the levels kept tell exactly which probabilities reach it.

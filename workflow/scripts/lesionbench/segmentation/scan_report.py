@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lesionbench.data.frames import write_frame
-from lesionbench.files import atomic
+from lesionbench.files import write_json
 
 REPORT, TABLE = "report.json", "scans.csv"
 _MEASURES = (
@@ -19,8 +19,7 @@ _MEASURES = (
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report of a scan into the folder of its results."""
-    with atomic(folder / REPORT) as temporary:
-        temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / REPORT, report)
 
 
 def is_finished(folder: Path, settings: dict[str, Any]) -> bool:

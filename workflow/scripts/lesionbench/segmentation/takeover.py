@@ -14,11 +14,9 @@ from lesionbench.data.reading import is_nifti
 from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
-from lesionbench.segmentation.probabilities import FOLDER, probability_path, write_probability
+from lesionbench.segmentation.probabilities import FOLDER, SECONDS, probability_path, write_probability
 from lesionbench.training.handover import HandedStudy
 from lesionbench.words import counted, first_few
-
-SECONDS = "seconds.csv"  # beside the masks of a run: study, seconds
 
 
 def take_masks(key: str, studies: Sequence[HandedStudy], source: Path, target: Path) -> None:

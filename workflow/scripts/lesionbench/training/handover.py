@@ -18,7 +18,7 @@ from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.volume import Grid, match_grid
-from lesionbench.files import atomic, sha256
+from lesionbench.files import atomic, sha256, write_json
 from lesionbench.models.programs import LEARNED
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def prepare_job(
             [study.name, study.subset, ct, mask or ""] for study, (ct, mask) in zip(studies, rows, strict=True)
         )
     places = {"studies": table, "output": files.output, "work": files.work}
-    _write_json(files.job, {name: str(path.absolute()) for name, path in places.items()} | dict(asked))
+    write_json(files.job, {name: str(path.absolute()) for name, path in places.items()} | dict(asked))
     return hashes
 
 
@@ -153,12 +153,7 @@ def _empty_where_it_differs(files: JobFolder, training: Mapping[str, Any], predi
         shutil.rmtree(files.work, ignore_errors=True)
     if known != wanted:
         shutil.rmtree(files.output, ignore_errors=True)
-    _write_json(state, wanted)
-
-
-def _write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(contents, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(state, wanted)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from torch import Tensor
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, sha256
+from lesionbench.files import atomic, sha256, write_json
 from lesionbench.models.entry import ModelEntry
 from lesionbench.training.recipe import Recipe
 from lesionbench.words import counted, first_few
@@ -49,8 +49,7 @@ def write_run(
         "peak_host_memory_bytes": peak,
         "environment": environment(),
     }
-    with atomic(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(complete, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, complete)
 
 
 @dataclass(frozen=True)

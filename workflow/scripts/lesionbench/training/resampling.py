@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lesionbench.data.preprocessing import Preprocessing, Shape
+from lesionbench.data.preprocessing import BODY_HU, Preprocessing, Shape
 from lesionbench.data.slices import SliceStack
-
-BODY_HU = -300  # what is denser is the body
 
 
 @dataclass(frozen=True)
