@@ -24,13 +24,14 @@ from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
 from lesionbench.training.device import autocast, describe, hold_device
 from lesionbench.training.early_stopping import validate
+from lesionbench.training.folder_lock import held_lock
 from lesionbench.training.learner import FoldData, Learner, prepare
 from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_run
 
-STATE = "training-state.pt"
+STATE, LOCK = "training-state.pt", ".lock"
 
 NOT_FINITE = "Lower training.learning_rate, or set training.precision to float32."
 TOO_LARGE = "Lower training.batch_size (now {}), or training.resident_limit_gb if the slices take too much."
@@ -59,14 +60,18 @@ def train(
     from there. On the CPU, with a given number of `threads`, the same arguments give the same bytes of weights and the
     same losses, however often the training was killed.
 
-    Raises UserError where the device is not there or its memory is too small, a study has no mask or a loss is not
-    finite.
+    Raises UserError where another process trains in the folder, the device is not there or its memory is too small, a
+    study has no mask or a loss is not finite.
     """
     folder = Path(folder)
     inputs = describe_inputs(model, recipe, data, encoder_weights) | {"seed": seed, "code": code}
     if threads:
         torch.set_num_threads(threads)
-    with hold_device(recipe.device) as device, explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)):
+    with (
+        held_lock(folder / LOCK),
+        hold_device(recipe.device) as device,
+        explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
+    ):
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
         if state := load_state(folder / STATE, inputs):
             learner.resume(state)
@@ -77,7 +82,7 @@ def train(
                 report(learner, bar)
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)
-    remove_state(folder / STATE)
+        remove_state(folder / STATE)
 
 
 def describe_inputs(
