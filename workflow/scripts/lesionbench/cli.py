@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lesionbench import __version__
-from lesionbench.commands import checking, packing, preparing, segmenting
+from lesionbench.commands import checking, packing, preparing, segmenting, watching
 from lesionbench.errors import UserError
 
 COMMANDS = (
@@ -15,6 +15,7 @@ COMMANDS = (
     preparing.add_phantom,
     preparing.add_unstack,
     checking.add_check,
+    watching.add_status,
     segmenting.add_segment,
     packing.add_export_model,
     packing.add_export,
