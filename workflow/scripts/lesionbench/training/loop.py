@@ -22,7 +22,7 @@ from lesionbench.models.own import describe_code
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
-from lesionbench.training.device import autocast, describe, hold_device
+from lesionbench.training.device import autocast, describe, hold_device, in_words
 from lesionbench.training.early_stopping import validate
 from lesionbench.training.folder_lock import held_lock, note
 from lesionbench.training.learner import FoldData, Learner, prepare
@@ -73,6 +73,7 @@ def train(
         explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
     ):
         note(lock, doing="loading slices")
+        logger.info("Training on %s.", in_words(device))
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
         if state := load_state(folder / STATE, inputs):
             learner.resume(state)
