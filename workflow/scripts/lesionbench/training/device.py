@@ -215,8 +215,8 @@ def _tell_unseen_gpus() -> None:
     version = f"PyTorch {torch.__version__} with CUDA {torch.version.cuda or 'left out'}"
     if given := os.environ.get("SLURM_JOB_GPUS"):
         raise UserError(
-            f"SLURM gave this job the GPU {given}, and {version} can use none. Compare the node's driver (`nvidia-smi`) "
-            "with this CUDA. To compute on the CPU all the same, write training.device: cpu, and ask for no GPU "
+            f"SLURM gave this job the GPU {given}, and {version} can use none. Compare the node's driver "
+            "(`nvidia-smi`) with this CUDA. To compute on the CPU all the same, write training.device: cpu, and ask for no GPU "
             "(`--set-resources train:gpu=0`)."
         )
     if there := len(_nvidia_smi()):
