@@ -216,8 +216,8 @@ def _tell_unseen_gpus() -> None:
     if given := os.environ.get("SLURM_JOB_GPUS"):
         raise UserError(
             f"SLURM gave this job the GPU {given}, and {version} can use none. Compare the node's driver "
-            "(`nvidia-smi`) with this CUDA. To compute on the CPU all the same, write training.device: cpu, and ask for "
-            "no GPU (`--set-resources train:gpu=0`)."
+            "(`nvidia-smi`) with this CUDA. To compute on the CPU all the same, write training.device: cpu, and ask "
+            "for no GPU (`--set-resources train:gpu=0`)."
         )
     if there := len(_nvidia_smi()):
         logger.warning("nvidia-smi shows %s, and %s can use none: the CPU computes.", counted(there, "GPU"), version)
