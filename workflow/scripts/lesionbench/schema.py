@@ -4,7 +4,7 @@ Imported while Snakemake parses, so it needs nothing but the standard library, P
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, reduce
 from math import isfinite
 from pathlib import Path
 from textwrap import shorten
@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, validators
-from referencing import Registry, Resource
 
 from lesionbench.files import read_json
 
@@ -42,15 +41,19 @@ def read_schema(name: str = CONFIG) -> dict[str, Any]:
 
 @cache
 def _validator(name: str) -> Any:
-    return Validator(read_schema(name), registry=_registry())
+    return Validator(_joined(read_schema(name)))
 
 
-@cache
-def _registry() -> Any:
-    """Return all schemas by the names of their files, by which one refers to another."""
-    files = sorted(SCHEMAS.glob(f"*{_SUFFIX}"))
-    named = [(file.name, Resource.from_contents(read_schema(file.name.removesuffix(_SUFFIX)))) for file in files]
-    return Registry().with_resources(named)
+def _joined(rule: Any) -> Any:
+    """Return a schema with what it refers to in the files of others, as `config.schema.yaml#/properties/training`."""
+    if isinstance(rule, list):
+        return [_joined(one) for one in rule]
+    if not isinstance(rule, dict):
+        return rule
+    file, found, place = str(rule.get("$ref", "")).partition(f"{_SUFFIX}#")
+    if not found:
+        return {key: _joined(value) for key, value in rule.items()}
+    return reduce(lambda part, key: part[key], place.split("/")[1:], read_schema(file))
 
 
 def check(content: Mapping[str, Any], name: str) -> None:
