@@ -28,16 +28,14 @@ _EVENTS = ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect
 class Outcome:
     """What came of a case.
 
-    kind: "read" where all readers took the file, "refused" where one raised UserError, else what is wrong; text: the
-    message, or the end of the traceback; seconds, and bytes of memory beyond those taken before.
+    kind: "read" where a reader took the file, "refused" where all raised UserError, else what is wrong; text: the first
+    message, or what was raised.
     """
 
     target: str
     number: int
     kind: str
     text: str = ""
-    seconds: float = 0
-    memory: int = 0
 
     @property
     def is_finding(self) -> bool:
@@ -76,7 +74,7 @@ def run_case(target: str, seed: int, number: int) -> Outcome:
         folder.mkdir()
         path = write_case(target, seed, number, folder)
         before = _hidden(Path(name))
-        kind, text = "read", ""
+        kind, text = "refused", ""
         size = _unpacked_size(path)
         for reader in TARGETS[target].readers(folder):
             _forget_peak()
@@ -88,7 +86,9 @@ def run_case(target: str, seed: int, number: int) -> Outcome:
             if found not in ("read", "refused"):
                 return Outcome(target, number, found, said)
             if found == "refused":
-                kind, text = found, said
+                text = text or said
+            else:
+                kind = "read"
         if left := _hidden(Path(name)) - before:
             return Outcome(target, number, "left", ", ".join(sorted(left)))
         return Outcome(target, number, kind, text)

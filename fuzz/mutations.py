@@ -256,7 +256,10 @@ def dicom_value(data: bytes, random: Random) -> bytes:
         else:
             header[tag] = RawDataElement(tag, vr, len(value), value, 0, implicit, True)
     target = io.BytesIO()
-    header.save_as(target, enforce_file_format=False)
+    try:
+        header.save_as(target, enforce_file_format=False)
+    except ValueError:  # packed pixels that are none
+        return damage(data, random)
     return target.getvalue()
 
 

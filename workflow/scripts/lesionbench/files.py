@@ -8,8 +8,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from lesionbench.errors import UserError
 
@@ -80,10 +81,10 @@ def read_bytes(path: str | Path, most: int = LARGEST_TEXT) -> bytes:
     return content
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a file to read. Raises OSError where it is no regular file, before it is opened."""
     if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise OSError(errno.EINVAL, "this is a folder, a pipe or a device, and no file")
+        raise OSError(errno.EINVAL, "this is a folder, a pipe or a device, and no file", str(path))
     return Path(path).open("rb")
 
 
@@ -103,7 +104,7 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits; of a folder, of its files in their order."""
     if Path(path).is_dir():
         return hashlib.sha256("".join(map(sha256, visible_files(path))).encode()).hexdigest()
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache, reduce
 from math import isfinite
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import yaml
@@ -61,7 +60,12 @@ def check(content: Mapping[str, Any], name: str) -> None:
     error = next(_validator(name).iter_errors(content), None)
     if error:
         place = ".".join(map(str, error.absolute_path))
-        raise ValueError(f"{place}: {shorten(error.message, 200, placeholder=' …')}".removeprefix(": "))
+        raise ValueError(f"{place}: {brief(error.message)}".removeprefix(": "))
+
+
+def brief(text: str) -> str:
+    """Return what is shown of a text in which a value stands that may be of any length."""
+    return text if len(text) <= 400 else f"{text[:300]} … {text[-80:]}"
 
 
 def read_checked(path: str | Path, name: str) -> dict[str, Any]:

@@ -9,11 +9,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from lesionbench.files import open_regular
 
+# What zipfile and numpy raise for what is no npz file.
+_DAMAGED = (EOFError, KeyError, RuntimeError, SyntaxError, TypeError, TokenError, zipfile.BadZipFile, zlib.error)
 _LONGEST_HEADER = 10_000  # bytes, as of numpy
 
 
@@ -45,7 +48,7 @@ def read_arrays(path: str | Path, forms: Mapping[str, Form]) -> dict[str, np.nda
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in forms if name in arrays}
-    except (EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise ValueError(str(error)) from error
     for name, array in found.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -63,7 +66,7 @@ def read_shapes(path: str | Path, forms: Mapping[str, Form]) -> dict[str, tuple[
             if len(members) < len(archive.infolist()):
                 raise ValueError("it has two arrays of one name")
             return {name: _shape(archive, members[name], form) for name, form in forms.items() if name in members}
-    except (EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise ValueError(str(error)) from error
 
 

@@ -24,7 +24,7 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 from lesionbench.models.own import own_network
 from lesionbench.models.programs import Program
-from lesionbench.schema import Validator, read_schema
+from lesionbench.schema import Validator, brief, read_schema
 
 
 def fill_empty_sections(config: MutableMapping[str, Any], files: Iterable[str | PathLike[str]]) -> None:
@@ -323,19 +323,14 @@ def _complaint(error: ValidationError) -> str:
     if error.validator == "type" and given is None:
         return "it is empty, or null."
     if error.validator == "type" and wanted in ("integer", "number") and isinstance(given, str):
-        return f"{_brief(repr(given))} is text, not a number."
+        return f"{brief(repr(given))} is text, not a number."
     if error.validator == "type" and wanted == "number" and isinstance(given, float):
         return f"{given} is not finite."
     if error.validator == "type" and "string" in wanted and not isinstance(given, (dict, list)):
         return f"YAML reads {spoken(given)} there, which is not text. Write what you mean in quotes: '{spoken(given)}'."
     if error.validator == "minItems" and not given:
         return "the list is empty."
-    return f"{_brief(error.message)}."
-
-
-def _brief(text: str) -> str:
-    """Return what is shown of a text in which a value stands that may be of any length."""
-    return text if len(text) <= 400 else f"{text[:300]} … {text[-80:]}"
+    return f"{brief(error.message)}."
 
 
 def _line(name: str, schema: Mapping[str, Any]) -> str:

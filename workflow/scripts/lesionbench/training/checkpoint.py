@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lesionbench.errors import DAMAGED
-from lesionbench.files import atomic
+from lesionbench.files import atomic, open_regular
 
 # What zipfile, PyTorch and its reader of pickles raise for what is no state.
 _UNREADABLE = (*DAMAGED, EOFError, RuntimeError, AssertionError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
@@ -100,7 +100,7 @@ def _check_parts(path: Path) -> None:
     PyTorch writes an archive with the sum of each part, and does not look at them when it reads. It packs nothing, so
     that no part is larger than the file.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
             raise ValueError("it is packed")
         if damaged := archive.testzip():
