@@ -4,7 +4,6 @@ Results and an unpacked capsule have the same files, so both are read here. Noth
 data set, no folder of masks.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from lesionbench.experiment.cohort import Cohort
 from lesionbench.experiment.config import check_resolved
 from lesionbench.experiment.plan import Experiment
 from lesionbench.experiment.rows import Row, Run, make_rows
+from lesionbench.files import read_json
 
 CONFIG = "config.json"
 KEYS = ("config", "reference_results", "sweeps", "environment")  # of that file
@@ -63,7 +63,7 @@ def read_finished(folder: Path) -> Finished:
     """Read which experiment results are of. Raises UserError where they are not whole, or damaged."""
     path = folder / CONFIG
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         config, reference, sweeps, environment = (content[key] for key in KEYS)
         settings = check_resolved(config)
         experiment = _experiment(folder, settings, reference, sweeps)

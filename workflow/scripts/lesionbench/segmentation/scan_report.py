@@ -1,6 +1,5 @@
 """What is written of each segmented scan: a report, which also says that its results are whole, and a table of all."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from lesionbench.data.frames import write_frame
 from lesionbench.files import write_json
+from lesionbench.schema import read_checked
 
 REPORT, TABLE = "report.json", "scans.csv"
 _MEASURES = (
@@ -52,7 +52,6 @@ def write_table(out: Path) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a report, None where there is none or it is damaged."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        return read_checked(path, "scan_report")
     except (OSError, ValueError):
         return None
-    return report if isinstance(report, dict) and {"made_by", "files"} <= report.keys() else None

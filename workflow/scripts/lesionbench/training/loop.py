@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_history, write_run
+from lesionbench.training.resumption import check_state
 
 STATE, LOCK = "training-state.pt", ".lock"
 
@@ -75,7 +77,7 @@ def train(
         note(lock, doing="loading slices")
         logger.info("Training on %s.", in_words(device))
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
-        if state := load_state(folder / STATE, inputs):
+        if state := load_state(folder / STATE, inputs, partial(check_state, learner)):
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
         with progress_bar(learner) as bar, state_writer(folder / STATE, inputs) as save, stop_on_signal() as stop:
