@@ -56,9 +56,17 @@ def chosen_points(model, folds, seed):
     return of_runs(pattern, runs) if experiment.made_here[model].point.is_to_choose else []
 
 
+def scan_set(name):
+    """A set of scans to segment. Where there is nothing to compare, Snakemake ends with the reason."""
+    try:
+        return experiment.scan_set(name)
+    except UserError as error:
+        sys.exit(str(error))  # of an exception in a function of wildcards, Snakemake would show a traceback
+
+
 def scan_set_of(wildcards):
     """The set of scans to segment that a job is of."""
-    return experiment.scan_set(wildcards.scans)
+    return scan_set(wildcards.scans)
 
 
 def of_segmenting(file, wildcards):

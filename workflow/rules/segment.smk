@@ -100,8 +100,8 @@ rule compare_severity:
         runtime=30,
     params:
         labels=experiment.segmenting_labels,
-        categories=lambda wildcards: experiment.severity.classes,
-        patients=lambda wildcards: experiment.severity.patients,
+        categories=lambda wildcards: scan_set("severity").classes,
+        patients=lambda wildcards: scan_set("severity").patients,
         resamples=lookup(within=settings, dpath="evaluation/resamples"),
         code=code_digest("compare_severity"),
     message:

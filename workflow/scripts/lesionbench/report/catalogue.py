@@ -248,9 +248,9 @@ FIGURES: Mapping[str, Figure] = {
             "Severity",
             "Share of the lungs that each model marks, by the class that radiologists gave the study, from CT-0 (no "
             "involvement) to CT-4 (more than three quarters): a dot is a study of which no training has seen the "
-            "patient, n is below the class. Boxes are quartiles, whiskers reach to the last study within 1.5 times the "
-            "box; dashed lines are the bounds of the classes. The radiologists judged by eye, so that studies close to "
-            "a bound may lie on its other side.",
+            "patient; their number is below the class. Boxes, of five studies or more, are quartiles; whiskers reach "
+            "to the last study within 1.5 times the box. Dashed lines are the bounds of the classes. Radiologists "
+            "judge by eye: a study close to a bound may lie on its other side.",
             needs="severity",
         ),
     )

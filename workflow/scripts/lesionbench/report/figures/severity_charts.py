@@ -12,12 +12,13 @@ from lesionbench.data.studies import CATEGORIES
 from lesionbench.evaluation.severity import BOUNDS
 from lesionbench.report.style import BLUE, COLUMN, GREY, INK, PAGE, fold_labels, new_figure
 
+_FEWEST = 5  # studies that a box is drawn of
 _GOLDEN = 0.618034  # its multiples fill an interval evenly
 
 
 def share_by_class(shares: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """Draw the share of each study (dot) and boxes by class, a panel a model; `shares` is the table of all studies."""
-    columns = min(3, len(labels))
+    columns = 2 if len(labels) == 4 else min(3, len(labels))
     rows = -(-len(labels) // columns)
     width = max(COLUMN, PAGE * columns / 3)
     figure = new_figure(width, 0.4 + 2.1 * rows)
@@ -44,7 +45,7 @@ def _draw_model(axes: Axes, own: pd.DataFrame) -> None:
         axes.plot(across, values, "o", color=BLUE, markersize=2, alpha=0.35, markeredgewidth=0, clip_on=False, zorder=2)
     line = {"color": INK, "linewidth": 0.8}
     axes.boxplot(
-        by_class,
+        [values if len(values) >= _FEWEST else [] for values in by_class],
         positions=range(len(CATEGORIES)),
         widths=0.6,
         showfliers=False,
