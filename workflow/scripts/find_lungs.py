@@ -7,8 +7,8 @@ with job_log(snakemake.log[0]):
 
     from lesionbench.data.frames import write_frame
     from lesionbench.data.reading import Reading
+    from lesionbench.segmentation.found_lungs import find_part_lungs
     from lesionbench.segmentation.inputs import Scan
-    from lesionbench.segmentation.part import find_part_lungs
 
     params, table = snakemake.params, Path(snakemake.output[0])
     scans = [

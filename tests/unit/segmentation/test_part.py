@@ -14,9 +14,10 @@ from lesionbench.evaluation.severity import judge_severity
 from lesionbench.models.networks import Network
 from lesionbench.segmentation import batch
 from lesionbench.segmentation.batch import Ensemble
+from lesionbench.segmentation.found_lungs import find_part_lungs
 from lesionbench.segmentation.inference import Predictor
 from lesionbench.segmentation.inputs import Scan
-from lesionbench.segmentation.part import find_part_lungs, segment_part
+from lesionbench.segmentation.part import segment_part
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.record import Record
 from tiny import MODEL, PREPROCESSING, RECIPE

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from lesionbench.data.findings import ERROR, check_values
@@ -20,6 +21,7 @@ from lesionbench.files import sha256
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
 from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report
+from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,23 @@ def read_hu(path: Path, reading: Reading, force: bool | None = None) -> Volume:
             f"{path}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}{forced}."
         )
     return ct
+
+
+def find_part_lungs(scans: Sequence[Scan], reading: Reading, basis: str, out: Path) -> pd.DataFrame:
+    """Find the lungs of scans into `out` (`find_each`); return a row a scan: scan, path, series.
+
+    Raises UserError, naming all scans that failed, after the others are done.
+    """
+    refuse_failures(find_each(scans, reading, basis, out), scans)
+    rows = [(scan.name, str(scan.path), scan.series or "") for scan in scans]
+    return pd.DataFrame(rows, columns=["scan", "path", "series"])
+
+
+def refuse_failures(errors: Sequence[str], scans: Sequence[Scan]) -> None:
+    """Raise UserError with what went wrong with some of the scans, if anything did."""
+    if errors:
+        found = "\n".join(errors)
+        raise UserError(f"{len(errors)} of {counted(len(scans), 'scan')} could not be segmented:\n{found}")
 
 
 def find_each(scans: Sequence[Scan], reading: Reading, basis: str, out: Path) -> list[str]:

@@ -31,7 +31,7 @@ def write_scan(folder, name, seed):
 
 @pytest.fixture(scope="module")
 def checkout(repository, tmp_path_factory):
-    """A checkout in which one network is trained, all studies that it has not seen are segmented, and two more scans."""
+    """A checkout with one trained network, which has segmented all studies that it has not seen and two scans more."""
     checkout = copy_checkout(repository, tmp_path_factory.mktemp("severity"))
     for name in ("a", "b"):
         write_scan(checkout.folder, name, name)
