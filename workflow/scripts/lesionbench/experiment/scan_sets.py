@@ -52,17 +52,15 @@ class ScanSet(Collection):
         A study that is added changes its own part only, unless there have to be twice as many parts.
         """
         groups: dict[tuple[int, ...], list[str]] = {}
-        for study in self.studies:
+        for study in sorted(self.studies):
             groups.setdefault(self.folds[study], []).append(study)
+        everywhere = {fold for folds in groups for fold in folds}
         parts: dict[str, list[str]] = {}
         for folds, studies in groups.items():
-            for study in sorted(studies):
-                parts.setdefault(f"{self._label(folds)}-{_place(study, len(studies), self.size)}", []).append(study)
+            label = "part" if set(folds) == everywhere else f"part-of-fold-{'-'.join(map(str, folds))}"
+            for study in studies:
+                parts.setdefault(f"{label}-{_place(study, len(studies), self.size)}", []).append(study)
         return parts
-
-    def _label(self, folds: tuple[int, ...]) -> str:
-        everywhere = {fold for each in self.folds.values() for fold in each}
-        return "part" if set(folds) == everywhere else f"part-of-fold-{'-'.join(map(str, folds))}"
 
     def part_folds(self, part: str) -> tuple[int, ...]:
         """Return the folds whose networks segment a part."""
