@@ -11,9 +11,9 @@ from lesionbench.words import counted, first_few
 
 MEASURES = {
     "spearman": "Spearman's ρ",
-    "auc_involved": "AUC, CT-0 against the rest",
-    "auc_above_ct1": "AUC, CT-0 and CT-1 against the rest",
-    "kappa": "Weighted κ of the cut shares",
+    "auc_involved": "AUC, CT-0 / CT-1–4",
+    "auc_above_ct1": "AUC, CT-0–1 / CT-2–4",
+    "kappa": "Weighted κ",
 }
 _CUTS = (
     f"The share is cut at {100 * LEAST:g}, 25, 50 and 75 % into the classes CT-0 to CT-4, as they are defined; below "
@@ -44,7 +44,7 @@ def _scores(severity: Severity, labels: Mapping[str, str]) -> Table:
         "other patients, of these trained networks (percentile bootstrap over patients).",
         "ρ: rank correlation of the share of the lungs that a model marks with the class. AUC: the chance that of two "
         "studies, one on either side, the one of the higher class has the larger share; 0.5 is chance. κ: agreement of "
-        "classes, quadratic weights. " + _CUTS,
+        "the class with that of the share, quadratic weights. " + _CUTS,
     ]
     if severity.left_out:
         notes.append(
