@@ -43,6 +43,15 @@ def test_a_study_is_segmented_by_the_folds_that_have_not_seen_its_patient():
     assert found.classes == {"a2": "CT-1", "a4": "CT-1", "b1": "CT-0", "b2": "CT-1"} and found.patients["b2"] == "a4"
 
 
+def test_labels_of_masks_and_the_series_of_one_scan_decide_nothing_of_the_others():
+    section = SECTION | {"lesion_labels": [1, 2], "series": "Lung*"}
+    studies = [study("b1", "CT-0"), Study("b2", "CT-1", Path("b2"), None, series="Thin*")]
+    found = unseen_studies(
+        Collection(DataSet("."), {each.name: each for each in studies}, section), [Fold(0, (), (), ())], 9
+    )
+    assert found.reading() == SECTION and found.part_series("part-0") == [["b1", "Lung*"], ["b2", "Thin*"]]
+
+
 def test_studies_without_classes_to_compare_are_refused():
     with pytest.raises(UserError, match=r"severity: no study .* CT-3 and CT-4; its classes are: x\. Give them"):
         unseen_studies(data(study("b1", "x"), study("b2", None)), [], 10)

@@ -62,6 +62,10 @@ class ScanSet(Collection):
                 parts.setdefault(f"{label}-{_place(study, len(studies), self.size)}", []).append(study)
         return parts
 
+    def reading(self) -> dict[str, Any]:
+        """Return how all CTs are read; `part_series` has what is a scan's own."""
+        return {**super().reading(), "lesion_labels": None, "series": None}
+
     def part_folds(self, part: str) -> tuple[int, ...]:
         """Return the folds whose networks segment a part."""
         return self.folds[self.parts[part][0]]
@@ -124,9 +128,8 @@ def given_scans(path: str, section: Mapping[str, Any], folds: Iterable[int], siz
     """
     found = _of_folder(Path(path)) if Path(path).is_dir() else _of_table(path)
     scans = {scan.name: Study(scan.name, None, scan.path, None, series=scan.series) for scan in found}
-    reading = {**{key: section[key] for key in ("intensity", "geometry")}, "lesion_labels": None, "series": None}
-    every = tuple(folds)
-    return ScanSet(DataSet(path, key="segment.scans"), scans, reading, dict.fromkeys(scans, every), size)
+    own = {key: section[key] for key in ("intensity", "geometry", "lesion_labels")} | {"series": None}
+    return ScanSet(DataSet(path, key="segment.scans"), scans, own, dict.fromkeys(scans, tuple(folds)), size)
 
 
 def _of_folder(root: Path) -> list[Scan]:
