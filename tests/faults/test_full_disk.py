@@ -5,9 +5,9 @@ import shutil
 import subprocess
 
 import pytest
-from test_random_kills import config, contents
 
 from checkout import copy_checkout, merged
+from faulted import config, contents
 
 SHORT = int(os.environ.get("LESIONBENCH_FAULTS", "3")) <= 3
 SMALLEST, FACTOR = (256, 4) if SHORT else (64, 1.3)  # kB, and by how much the disk grows

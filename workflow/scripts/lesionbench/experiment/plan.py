@@ -35,6 +35,7 @@ from lesionbench.experiment.collection import Collection
 from lesionbench.experiment.config import resolve_with_sweeps
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained, make_rows
+from lesionbench.experiment.scan_sets import SEGMENTED, SEVERITY, ScanSet, check_segmenting, given_scans, unseen_studies
 from lesionbench.experiment.sweeps import compared_sweeps
 from lesionbench.models.programs import LEARNED
 from lesionbench.words import counted
@@ -202,6 +203,33 @@ class Experiment(Collection):
         return {"min_lesion_mm3": self.settings["evaluation"]["min_lesion_mm3"]}
 
     @cached_property
+    def segmenting(self) -> dict[str, Row]:
+        """The rows that segment further scans."""
+        wanted = self.settings["segment"]["models"] or list(self.rows)
+        return {model: row for model, row in self.rows.items() if row.can_segment and model in wanted}
+
+    @cached_property
+    def segmenting_labels(self) -> dict[str, str]:
+        """Their names in tables and figures."""
+        return {model: row.label for model, row in self.segmenting.items()}
+
+    @cached_property
+    def scan_sets(self) -> dict[str, ScanSet]:
+        """The scans that are segmented beside the comparison: those of `segment.scans`, if there are any."""
+        path, size = self.settings["segment"]["scans"], self.settings["segment"]["scans_per_job"]
+        return {SEGMENTED: given_scans(path, self.section, self.folds, size)} if path else {}
+
+    @cached_property
+    def severity(self) -> ScanSet:
+        """The studies with a class that a training has not seen. Raises UserError where nothing is to be compared."""
+        if not self.segmenting:
+            raise UserError(
+                "severity: none of the compared models can segment the studies without a mask. Compare a network that "
+                "is trained here."
+            )
+        return unseen_studies(self, self.folds.values(), self.settings["segment"]["scans_per_job"])
+
+    @cached_property
     def first_fold(self) -> int:
         """The fold whose test studies the figures of slices show."""
         return min(self.folds)
@@ -233,11 +261,10 @@ class Experiment(Collection):
 
     @cached_property
     def used_settings(self) -> dict[str, Any]:
-        """What the numbers depend on: the settings without figures, folders and models that are not compared."""
+        """What the numbers depend on: the settings without figures, folders, further scans and idle models."""
         used = {model: self.settings["models"][model] for model in self.all_rows}
-        return {key: value for key, value in self.settings.items() if key not in ("figures", "pathvars")} | {
-            "models": used
-        }
+        idle = ("figures", "pathvars", "segment")
+        return {key: value for key, value in self.settings.items() if key not in idle} | {"models": used}
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
@@ -406,6 +433,23 @@ class Experiment(Collection):
             for model, fold, seed in self.external_runs(external)
         ]
 
+    def scan_set(self, scans: str) -> ScanSet:
+        """Return a set of scans to segment by its name."""
+        return self.severity if scans == SEVERITY else self.scan_sets[scans]
+
+    def segmenting_runs(self, model: str, scans: str, part: str) -> list[tuple[Trained, Run]]:
+        """Return the trainings whose mean probability segments a part of a set of scans."""
+        return self.segmenting[model].segmenting_runs(self.scan_set(scans).part_folds(part), self.settings["seeds"])
+
+    def segmenting_networks(self, model: str, scans: str, part: str) -> list[list[Any]]:
+        """Return of each of those whether it predicts mirror images too, and where it computes."""
+        return [[row.mirroring, row.recipe.device] for row, _ in self.segmenting_runs(model, scans, part)]
+
+    def segmenting_points(self, model: str, scans: str, part: str) -> list[Run]:
+        """Return the runs of a model whose chosen operating points are averaged for a part of a set of scans."""
+        row, folds = self.made_here[model], self.scan_set(scans).part_folds(part)
+        return row.runs(folds, self.settings["seeds"]) if row.point.is_to_choose else []
+
     def check_programs(self, models: Iterable[str]) -> None:
         """Refuse external methods whose program or environment is not there. Raises UserError that says what to do."""
         for model in models:
@@ -467,6 +511,9 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     check_paths([] if phantom else [*by_name, *experiment.scans, *experiment.masks], all_rows)
     for cohort in external.values():
         check_paths([*cohort.studies, *cohort.scans, *cohort.masks], cohort.rows)
+    check_segmenting(settings["segment"], rows)
+    for scans in experiment.scan_sets.values():
+        check_paths([*scans.studies, *scans.scans], {})
     return experiment
 
 
