@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from lesionbench import __version__
-from lesionbench.commands import checking, packing, preparing, segmenting
+from lesionbench.commands import checking, packing, preparing, segmenting, viewing
 from lesionbench.errors import UserError
 
 COMMANDS = (
@@ -15,6 +15,7 @@ COMMANDS = (
     preparing.add_unstack,
     checking.add_check,
     segmenting.add_segment,
+    viewing.add_view,
     packing.add_export_model,
     packing.add_export,
     packing.add_verify,
@@ -27,6 +28,7 @@ _EXAMPLES = f"""examples:
   lesionbench init data/my-scans
   {checking.EXAMPLE}
   {segmenting.EXAMPLE}
+  {viewing.EXAMPLE}
 
 `lesionbench COMMAND --help` explains a command. Training and comparing are done by Snakemake:
   snakemake --cores 8
