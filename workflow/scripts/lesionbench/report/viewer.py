@@ -15,7 +15,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from lesionbench.data.volume import PLANES, Volume
 from lesionbench.errors import UserError
@@ -144,8 +143,8 @@ def _parts() -> Mapping[str, Any]:
         return (HOME / name).read_text(encoding="utf-8")
 
     return {
-        "css": Markup(read("viewer.css")),
-        "js": Markup(read("viewer.js")),
+        "css": read("viewer.css"),
+        "js": read("viewer.js"),
         "niivue": _as_text((HOME / "niivue" / "niivue.umd.js").read_bytes()),
         "licence": read("niivue/LICENSE"),
     }
