@@ -162,6 +162,8 @@ def test_the_wheel_scrolls_and_a_click_moves_the_other_planes(page):
     page.mouse.click(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.4)
     clicked = numbers(page)
     assert clicked["Coronal"] == scrolled["Coronal"] and clicked["Sagittal"] != scrolled["Sagittal"]
+    page.mouse.dblclick(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.4)
+    assert page.locator(".pane:visible").count() == 1 and page.locator('.pane[data-plane="coronal"]').is_visible()
 
 
 def test_the_window_changes_the_picture(page):

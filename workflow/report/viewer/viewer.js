@@ -173,8 +173,14 @@
     pen.lineWidth = scale;
     pen.strokeStyle = "#ffffff70";
     pen.beginPath();
-    for (const [from, to] of [[left, at.x - gap], [at.x + gap, left + wide]]) pen.moveTo(from, at.y), pen.lineTo(Math.max(from, to), at.y);
-    for (const [from, to] of [[top, at.y - gap], [at.y + gap, top + high]]) pen.moveTo(at.x, from), pen.lineTo(at.x, Math.max(from, to));
+    for (const [from, to] of [[left, at.x - gap], [at.x + gap, left + wide]]) {
+      pen.moveTo(from, at.y);
+      pen.lineTo(Math.max(from, to), at.y);
+    }
+    for (const [from, to] of [[top, at.y - gap], [at.y + gap, top + high]]) {
+      pen.moveTo(at.x, from);
+      pen.lineTo(at.x, Math.max(from, to));
+    }
     pen.stroke();
   }
 
@@ -185,7 +191,10 @@
     const [left, top, wide, high] = tile.leftTopWidthHeight;
     if (Math.min(wide, high) < 130 * scale) return;
     const inset = 11 * scale;
-    const places = [[left + inset, top + high / 2], [left + wide - inset, top + high / 2], [left + wide / 2, top + inset], [left + wide / 2, top + high - 2.6 * inset]];
+    const [middle, centre] = [left + wide / 2, top + high / 2];
+    const places = [
+      [left + inset, centre], [left + wide - inset, centre], [middle, top + inset], [middle, top + high - 2.6 * inset],
+    ];
     pen.font = `600 ${12 * scale}px system-ui, sans-serif`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
@@ -311,7 +320,8 @@
       const slice = sliceOf(plane);
       const pane = panes[plane];
       pane.classList.toggle("active", plane === active);
-      pane.querySelector("output").textContent = `${plane[0].toUpperCase()}${plane.slice(1)} ${slice} / ${scene.slices[plane] - 1}`;
+      const name = plane[0].toUpperCase() + plane.slice(1);
+      pane.querySelector("output").textContent = `${name} ${slice} / ${scene.slices[plane] - 1}`;
       pane.querySelector("input").value = slice;
     }
     writeHash();
@@ -321,7 +331,8 @@
     ArrowUp: () => step(1), ArrowDown: () => step(-1), PageUp: () => step(10), PageDown: () => step(-10),
     Home: () => step(-Infinity), End: () => step(Infinity),
     n: () => nextWithContour(1), p: () => nextWithContour(-1),
-    a: () => toggleView("axial"), c: () => toggleView("coronal"), s: () => toggleView("sagittal"), d: () => toggleView("3-D"),
+    a: () => toggleView("axial"), c: () => toggleView("coronal"), s: () => toggleView("sagittal"),
+    d: () => toggleView("3-D"),
     w: () => {
       const names = Object.keys(scene.windows);
       setWindow(names[(names.indexOf($("#window").value) + 1) % names.length]);
@@ -335,7 +346,8 @@
   };
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open || event.target.closest?.("select, [type=range]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || $("#help").open || event.target.closest?.("select")) return;
+    if (event.target.closest?.("[type=range]") && /^(Arrow|Page|Home|End)/.test(event.key)) return; // a slider's own keys
     const number = Number(event.key) - 1;
     const act = number >= 0 && contours[number] ? () => show(number, !contours[number].shown) : KEYS[event.key];
     event.stopPropagation(); // NiiVue has keys of its own
@@ -365,14 +377,17 @@
         slices.drawScene();
       });
     }
-    for (const kind of ["pointerdown", "wheel"]) $("#slices").addEventListener(kind, activate, { capture: true, passive: true });
+    for (const kind of ["pointerdown", "wheel"]) {
+      $("#slices").addEventListener(kind, activate, { capture: true, passive: true });
+    }
     new ResizeObserver(layOut).observe(stage);
   }
 
   function activate(event) {
     const under = PLANES.find((plane) => {
       const box = panes[plane].getBoundingClientRect();
-      return event.clientX >= box.left && event.clientX < box.right && event.clientY >= box.top && event.clientY < box.bottom;
+      const [x, y] = [event.clientX, event.clientY];
+      return x >= box.left && x < box.right && y >= box.top && y < box.bottom;
     });
     active = under ?? active;
   }
@@ -398,21 +413,32 @@
   }
 
   async function load() {
-    const { Niivue, NVImage, DRAG_MODE } = await loadNiivue();
-    const quiet = { logLevel: "silent", loadingText: "", dragAndDropEnabled: false, viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", backColor: [0, 0, 0, 1], fontColor: [0.6, 0.64, 0.69, 1], fontMinPx: 12 };
+    const { Niivue, NVImage, DRAG_MODE, SLICE_TYPE } = await loadNiivue();
+    const bare = {
+      logLevel: "silent", loadingText: "", dragAndDropEnabled: false, isOrientationTextVisible: false,
+      viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "",
+    };
     slices = new Niivue({
-      ...quiet, isRadiologicalConvention: true, sagittalNoseLeft: true, isOrientationTextVisible: false, crosshairWidth: 0,
-      dragMode: DRAG_MODE.windowing, mouseEventConfig: { leftButton: { primary: DRAG_MODE.crosshair }, rightButton: DRAG_MODE.windowing, centerButton: DRAG_MODE.pan },
+      ...bare, isRadiologicalConvention: true, sagittalNoseLeft: true, crosshairWidth: 0,
+      mouseEventConfig: {
+        leftButton: { primary: DRAG_MODE.crosshair }, rightButton: DRAG_MODE.windowing, centerButton: DRAG_MODE.pan,
+      },
     });
-    solid = new Niivue({ ...quiet, sliceType: 4, isOrientCube: true, isOrientationTextVisible: false, show3Dcrosshair: false });
+    solid = new Niivue({ ...bare, sliceType: SLICE_TYPE.RENDER, isOrientCube: true });
+    // What NiiVue does after a double click, to set a window by itself, would surprise.
+    slices.resetBriCon = () => toggleView(active);
+    solid.resetBriCon = () => toggleView("3-D");
     await slices.attachToCanvas($("#slices"), true);
     await solid.attachToCanvas($("#solid"), true);
     const { buffer, volume } = await volumeOf(NVImage, $("#ct"), "ct");
     slices.addVolume(volume);
-    const body = $("#body") ? (await volumeOf(NVImage, $("#body"), "body")).volume : await NVImage.new(buffer, "body.nii");
-    // Of the CT, 3-D shows what has a lung's density, like smoke: the masks inside must be seen.
-    solid.addColormap("lungs", { R: [0, 60, 110, 150, 90], G: [0, 70, 120, 155, 95], B: [0, 80, 130, 160, 100], A: [0, 0, 8, 3, 3], I: [0, 40, 110, 230, 255] });
-    Object.assign(body, { cal_min: -1000, cal_max: -400, colormap: "lungs" });
+    const coarse = $("#body") && (await volumeOf(NVImage, $("#body"), "body"));
+    const body = coarse ? coarse.volume : await NVImage.new(buffer, "body.nii");
+    // In 3-D the CT is smoke, densest where a lung is: the masks inside must be seen.
+    solid.addColormap("smoke", {
+      R: [0, 60, 110, 150, 90], G: [0, 70, 120, 155, 95], B: [0, 80, 130, 160, 100], A: [0, 0, 8, 3, 3], I: [0, 40, 110, 230, 255],
+    });
+    Object.assign(body, { cal_min: -1000, cal_max: -400, colormap: "smoke" });
     const volumes = [body];
     const elements = all(".mask");
     for (const [number, contour] of contours.entries()) {
@@ -443,7 +469,9 @@
 
   async function start() {
     if (!document.createElement("canvas").getContext("webgl2") || !globalThis.DecompressionStream) {
-      $("#message").textContent = "This browser cannot draw volumes: WebGL 2 is off or missing. Open the page in a current Chrome, Edge, Firefox or Safari, on a machine whose graphics are not switched off.";
+      $("#message").textContent =
+        "This browser cannot draw volumes: WebGL 2 is off or missing. Open the page in a current Chrome, Edge, Firefox " +
+        "or Safari, on a machine whose graphics are not switched off.";
       return;
     }
     await load();
