@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup method-nnunet demo test test-slurm check bench docs niivue names lock clean
+.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench docs niivue names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -39,6 +39,9 @@ demo: setup  ## Run all of the workflow on a small synthetic data set into resul
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-faults: setup  ## Kill the workflow at 28 random moments and fill its disk (as root, for the disk); an hour on two cores
+	LESIONBENCH_FAULTS=28 $(BIN)/python -m pytest -s tests/faults
 
 test-slurm: setup  ## Run only the tests of SLURM, on one that they start (as root, with Debian's slurmctld, slurmd, slurm-client, munge)
 	$(BIN)/python -m pytest tests/slurm

@@ -1,5 +1,6 @@
 """The command line as a whole: help, versions, wrong calls."""
 
+import os
 import subprocess
 import sys
 
@@ -35,3 +36,11 @@ def test_the_module_is_the_command():
     version, wrong = run("--version"), run("segmented")
     assert (version.returncode, version.stdout) == (0, f"lesionbench {__version__}\n")
     assert wrong.returncode == 2 and wrong.stderr.startswith("usage: lesionbench") and "segment" in wrong.stderr
+
+
+def test_a_reader_that_has_read_enough_is_no_mistake():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "lesionbench"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -94,3 +96,14 @@ def test_json_is_written_for_people_and_whole_or_not_at_all(tmp_path):
     assert (
         json.loads(path.read_text(encoding="utf-8")) == {"Größe": [1, None]} and len(list(path.parent.iterdir())) == 1
     )
+
+
+@pytest.mark.parametrize("umask", ["022", "002", "077"])
+def test_a_file_has_the_mode_that_the_umask_says(tmp_path, umask):
+    code = (
+        "import os; from lesionbench.files import atomic\nwith atomic('a') as part:\n    part.touch(mode=0o600)\n"
+        "print(oct(os.stat('a').st_mode & 0o777))"
+    )
+    command = ["sh", "-c", f'umask {umask}; exec "$0" -c "$1"', sys.executable, code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == oct(0o666 & ~int(umask, 8))

@@ -1,4 +1,5 @@
 import logging
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,18 @@ def test_a_failure_reaches_the_log_and_the_terminal(tmp_path, body, shown, trace
     assert done.returncode == 1
     assert shown in log and shown in done.stderr
     assert ("Traceback" in log) == traceback
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_job_without_a_traceback_and_without_a_partial_file(tmp_path, name):
+    body = (
+        f"import os, signal; from lesionbench.files import atomic\n    with atomic('mask.nii') as part:\n"
+        f"        part.write_text('half'); os.kill(os.getpid(), signal.{name})"
+    )
+    done, log = run(tmp_path, body)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert f"Stopped by {name}" in log and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
 def test_warnings_and_messages_reach_the_log(tmp_path):

@@ -128,4 +128,6 @@ def test_an_unusable_mask_is_named_and_the_other_runs_are_kept(checkout):
     metrics = checkout.folder / "results" / "external" / "metrics" / "bad"
     kept = [pd.read_csv(path)["study"].tolist() for path in metrics.glob("fold-*/seed-0/studies.csv")]
     assert len(kept) == 1 and STUDIES[3] not in kept[0]
-    assert re.search(r"1 of 4 runs without scores: bad \(fold [01], seed 0\)\. What has finished is kept", output)
+    last = output.partition("At least one job did not complete successfully.")[2]
+    assert re.search(rf"Scoring bad, fold ., seed 0 failed: {STUDIES[3]}: reference and .*\n  Log: logs/\S+", last)
+    assert re.search(r"1 of 4 runs without scores: bad \(fold [01], seed 0\)\. What has finished is kept", last)

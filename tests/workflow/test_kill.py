@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -40,8 +42,9 @@ def lines_of(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def kill_when(checkout, name, due, number):
-    """Start the training through Snakemake, send `number` to its process once `due(folder, log)`, await Snakemake."""
+@contextmanager
+def training_at(checkout, name, due):
+    """Start the training through Snakemake; yield Snakemake and the process that trains once `due(folder, log)`."""
     overlay = checkout.folder / f"{name}.yaml"
     overlay.write_text(yaml.safe_dump(merged(TINY, config(name))))
     command = [sys.executable, "-m", "snakemake", "--configfile", overlay.name, "--cores", "1", weights(name)]
@@ -55,9 +58,15 @@ def kill_when(checkout, name, due, number):
         children = psutil.Process(process.pid).children(recursive=True)
         training = [child for child in children if any(".train.py" in part for part in child.cmdline())]
         # The innermost: Snakemake starts a script through a shell, whose command line names the script as well.
-        training[-1].send_signal(number)
-        output = process.communicate(timeout=120)[0].decode()
-    assert process.returncode != 0
+        yield process, training[-1]
+
+
+def kill_when(checkout, name, due, number):
+    """Send `number` to the process that trains once `due(folder, log)`, await Snakemake, return what it printed."""
+    with training_at(checkout, name, due) as (snakemake, training):
+        training.send_signal(number)
+        output = snakemake.communicate(timeout=120)[0].decode()
+    assert snakemake.returncode != 0
     return output
 
 
@@ -74,6 +83,35 @@ def assert_same(checkout, name):
     histories = [pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in (killed, undisturbed)]
     pd.testing.assert_frame_equal(*histories, check_exact=True)
     assert not list(killed.glob("*state*")) and not list(killed.glob(".*"))
+
+
+def test_a_training_that_outlives_its_snakemake_is_ended_and_gone_on_from(checkout):
+    with training_at(checkout, "orphan", POINTS["after the second epoch"]) as (snakemake, training):
+        training.suspend()  # it would be over before the next Snakemake has started
+        snakemake.kill()
+        snakemake.wait()
+        checkout.snakemake("--unlock", config=config("orphan"))
+        asked = partial(lambda number, folder, log: f"Ending process {number}" in log, training.pid)
+        with training_at(checkout, "orphan", asked) as (again, _):
+            training.resume()
+            output = again.communicate(timeout=120)[0].decode()
+        assert again.returncode == 0 and "Resuming after epoch" in output, output
+        assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
+    assert_same(checkout, "orphan")
+
+
+def test_a_second_checkout_is_told_who_trains_in_the_folder(checkout, repository, tmp_path):
+    other = copy_checkout(repository, tmp_path / "other")
+    (other.folder / "results").symlink_to(checkout.folder / "results")
+    with training_at(checkout, "shared", POINTS["after the second epoch"]) as (snakemake, training):
+        training.suspend()
+        output = other.snakemake(weights("shared"), config=config("shared"), check=False)
+        assert f"process {training.pid} on" in output and "Let it finish or end it" in output
+        assert "Traceback" not in output
+        training.resume()
+        said = snakemake.communicate(timeout=120)[0].decode()
+    assert snakemake.returncode == 0, said
+    assert_same(checkout, "shared")
 
 
 def test_sigkill_at_three_points_changes_no_byte(checkout):

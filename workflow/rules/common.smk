@@ -1,3 +1,4 @@
+import atexit
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_p
 from lesionbench.errors import UserError
 from lesionbench.experiment.config import fill_empty_sections
 from lesionbench.experiment.digest import code_digest
+from lesionbench.experiment.failures import Failure, describe_failures
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
@@ -121,6 +123,16 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
+def failures():
+    """The jobs that failed, from Snakemake's internal objects; none where it does not say."""
+    try:
+        jobs = [job for failed in workflow.scheduler.failed for job in getattr(failed, "jobs", [failed])]
+        return [Failure(job.message or job.rule.name, Path(job.log[0]) if job.log else None) for job in jobs]
+    except AttributeError:
+        return []
+
+
+# At the very end: after this, Snakemake still says where its own log is.
 onerror:
-    if unfinished := experiment.unfinished():
-        print(unfinished, file=sys.stderr)
+    parts = [describe_failures(failures()), experiment.unfinished()]
+    atexit.register(print, "\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)

@@ -133,6 +133,18 @@ def test_the_froc_pools_lesions_and_averages_trainings():
     assert froc_curve(lesions.assign(found=0, missed=0))["y"].isna().all()
 
 
+def test_the_froc_never_turns_back():
+    rows = [
+        ("s", 0, 200, 1, 3, 0),
+        ("s", 0, 128, 3, 1, 1),
+        ("s", 0, 60, 2, 2, 1),
+        ("s", 0, 20, 1, 3, 2),
+        ("s", 0, 5, 4, 0, 3),
+    ]
+    lesions = pd.DataFrame(rows, columns=["study", "seed", "level", "found", "missed", "false"])
+    assert froc_curve(lesions).to_numpy().tolist() == [[0, 0.25], [1, 0.75], [3, 1]]
+
+
 def test_the_mean_sensitivity_is_monais_where_the_rates_are_on_the_curve():
     sensitivity = np.linspace(0.2, 0.9, len(RATES))
     froc = pd.DataFrame({"x": RATES, "y": sensitivity})

@@ -1,6 +1,10 @@
+import errno
 import logging
 import multiprocessing
+import os
+import pwd
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -23,8 +27,15 @@ GPUS = [Gpu(0, "aaaa", 10 * 2**30), Gpu(1, "bbbb", 70 * 2**30), Gpu(2, "cccc", 4
 PATIENCE = 60  # seconds after which a test gives up; none waits that long
 
 
-def _hold(folder, gpus, pipe):
-    with hold_gpu(gpus, folder, poll_seconds=0.01) as gpu:
+def name_of(folder):
+    """A start of the locks' names that no other test has."""
+    return f"{folder}-"
+
+
+def _hold(prefix, gpus, pipe, user=None):
+    if user is not None:
+        os.setuid(user)
+    with hold_gpu(lambda: gpus, prefix=prefix, poll_seconds=0.01) as gpu:
         pipe.send(gpu.index)
         pipe.recv()
 
@@ -35,9 +46,9 @@ def start_training(tmp_path):
     context = multiprocessing.get_context("fork")
     started = []
 
-    def start(gpus=GPUS):
+    def start(gpus=GPUS, user=None):
         ours, theirs = context.Pipe()
-        process = context.Process(target=_hold, args=(tmp_path, gpus, theirs), daemon=True)
+        process = context.Process(target=_hold, args=(name_of(tmp_path), gpus, theirs, user), daemon=True)
         process.start()
         theirs.close()
         started.append(process)
@@ -67,20 +78,54 @@ def test_a_training_waits_until_a_dead_one_frees_its_gpu(start_training):
     assert held(pipe) == 0
 
 
-def test_a_wait_is_logged(start_training, tmp_path, caplog, monkeypatch):
-    process, pipe = start_training(GPUS[:2])
-    _, other_pipe = start_training(GPUS[:2])
-    assert {held(pipe), held(other_pipe)} == {0, 1}
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
+@pytest.mark.parametrize("users", [("root", "nobody"), ("nobody", "root")])
+def test_users_do_not_take_each_others_gpu(start_training, users):
+    first_user, other_user = (pwd.getpwnam(user).pw_uid for user in users)
+    first, first_pipe = start_training(GPUS[:1], first_user)
+    assert held(first_pipe) == 0
+    _, pipe = start_training(GPUS[:1], other_user)
+    assert not pipe.poll(0.2)
+    first.kill()
+    assert held(pipe) == 0
+
+
+def test_a_wait_says_who_holds_the_gpu(start_training, tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    process, pipe = start_training(GPUS[:1])
+    assert held(pipe) == 0
     monkeypatch.setattr(devices.time, "sleep", lambda seconds: process.kill() or process.join())
-    with caplog.at_level(logging.INFO), hold_gpu(GPUS[:2], tmp_path) as gpu:
+    with hold_gpu(lambda: GPUS[:1], prefix=name_of(tmp_path)):
+        user = pwd.getpwuid(os.getuid()).pw_name
+        assert caplog.messages == [f"Waiting for a GPU: process {process.pid} of {user} holds cuda:0."]
+
+
+def test_a_gpu_that_other_programs_fill_is_not_taken(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    filled, emptied = Gpu(0, "aaaa", 30 * 2**30, 80 * 2**30), Gpu(1, "bbbb", 20 * 2**30, 24 * 2**30)
+    with hold_gpu(lambda: [filled, emptied], prefix=name_of(tmp_path)) as gpu:
         assert gpu.index == 1
-    (message,) = caplog.messages
-    assert "cuda:0, cuda:1" in message and str(tmp_path) in message
+    looks = iter([[filled], [filled], [Gpu(0, "aaaa", 79 * 2**30, 80 * 2**30)]])
+    with hold_gpu(lambda: next(looks), prefix=name_of(tmp_path), poll_seconds=0) as gpu:
+        assert gpu.index == 0
+    assert "other programs have 50.0 of 80.0 GB of cuda:0 (to use it all the same, " in caplog.text
+    with hold_gpu(lambda: [filled], also_filled=True, prefix=name_of(tmp_path)):
+        assert caplog.messages[-1] == "Other programs have more than half of the memory of cuda:0."
+
+
+def test_without_locks_the_freest_is_taken_with_a_warning(tmp_path, caplog, monkeypatch):
+    def refuse(*kind):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(devices.socket, "socket", refuse)
+    with hold_gpu(lambda: GPUS, prefix=name_of(tmp_path)) as gpu:
+        assert gpu.index == 1
+    assert "start one training a GPU" in caplog.text
 
 
 def test_the_end_of_the_block_frees_the_gpu(tmp_path):
     for _ in range(2):
-        with hold_gpu(GPUS, tmp_path) as gpu:
+        with hold_gpu(lambda: GPUS, prefix=name_of(tmp_path)) as gpu:
             assert gpu.index == 1
 
 
@@ -89,7 +134,7 @@ def three_gpus(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
     monkeypatch.setattr(devices, "_visible_gpus", lambda: GPUS)
-    monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(devices, "hold_gpu", partial(hold_gpu, prefix=name_of(tmp_path)))
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
@@ -107,12 +152,11 @@ def test_two_trainings_at_once_get_two_gpus(three_gpus):
         assert (first.index, second.index) == (1, 2)
 
 
-def test_the_only_gpu_of_a_slurm_job_is_taken_without_a_lock(three_gpus, monkeypatch, tmp_path):
+def test_the_only_gpu_of_a_slurm_job_is_taken_without_a_lock(three_gpus, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setattr(devices, "_visible_gpus", lambda: GPUS[:1])
     with hold_device("auto") as first, hold_device("auto") as second:
         assert first.index == second.index == 0
-    assert not list(tmp_path.iterdir())
 
 
 def test_trainings_in_one_slurm_job_share_out_its_gpus(three_gpus, monkeypatch):
@@ -142,10 +186,10 @@ def test_auto_without_cuda_is_mps_or_the_cpu(monkeypatch, mps, expected):
 
 def test_free_memory_is_read_from_nvidia_smi(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!{sys.executable}\nprint('GPU-aaaa, 1024, 575.51')\nprint('GPU-bbbb, 2048, 575.51')\n")
+    program.write_text(f"#!{sys.executable}\nprint('GPU-aaaa, 1024, 2048, 575')\nprint('GPU-bbbb, 2048, 2048, 575')\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert _nvidia_smi() == {"aaaa": (2**30, "575.51"), "bbbb": (2**31, "575.51")}
+    assert _nvidia_smi() == {"aaaa": (2**30, 2**31, "575"), "bbbb": (2**31, 2**31, "575")}
     program.unlink()
     assert _nvidia_smi() == {}
 

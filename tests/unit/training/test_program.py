@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.training.program import held_lock, run_program
+from lesionbench.training.folder_lock import held_lock
+from lesionbench.training.program import run_program
 
 # Starts a process that outlives it, whose number it prints.
 PARENT = (
@@ -71,7 +72,8 @@ def job(tmp_path, code):
     script = f"""
         import logging, os, sys
         from pathlib import Path
-        from lesionbench.training.program import held_lock, run_program
+        from lesionbench.training.folder_lock import held_lock
+        from lesionbench.training.program import run_program
         logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
         with held_lock(Path({str(tmp_path / "lock")!r})) as lock:
             run_program([sys.executable, "-c", {code!r}], lock, dict(os.environ), "models.mine")
@@ -92,14 +94,4 @@ def test_the_next_job_ends_what_a_killed_one_left_running(tmp_path, caplog):
     process.wait()
     assert psutil.pid_exists(child)
     run(tmp_path, "print('again')")
-    assert gone(child) and "Ending what an earlier job, which was killed, left running" in caplog.text
-
-
-def test_what_runs_on_another_machine_is_not_touched(tmp_path, monkeypatch):
-    process, child = job(tmp_path, f"{PARENT}child.wait()")
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
-    with pytest.raises(UserError, match=r"a program that an earlier job started \(process \d+ on \S+\) still runs"):
-        run(tmp_path, "")
-    assert psutil.pid_exists(child)
-    process.terminate()
-    process.wait(30)
+    assert gone(child) and "Ending what a job that was killed has left running" in caplog.text

@@ -2,11 +2,12 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from lesionbench import __version__
-from lesionbench.commands import checking, packing, preparing, segmenting, viewing
+from lesionbench.commands import checking, packing, preparing, segmenting, viewing, watching
 from lesionbench.errors import UserError
 
 COMMANDS = (
@@ -14,6 +15,7 @@ COMMANDS = (
     preparing.add_phantom,
     preparing.add_unstack,
     checking.add_check,
+    watching.add_status,
     segmenting.add_segment,
     viewing.add_view,
     packing.add_export_model,
@@ -37,20 +39,21 @@ _EXAMPLES = f"""examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0; 1 after a user's mistake; 2 after a wrong call; 130 after Ctrl-C."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        return int(options.command(options) or 0)
+        status = int(options.command(options) or 0)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"lesionbench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("lesionbench: interrupted. What is finished stays; the same command makes the rest.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # who read what was printed, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # what cannot be read is a UserError already
         written = getattr(options, options.written) or options.mask
         reason = f"{written} cannot be written ({error.strerror}: {error.filename})"
@@ -62,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("lesionbench", description=_ABOUT, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"lesionbench {__version__}")
-    parser.set_defaults(command=None)
+    parser.set_defaults(command=lambda options: parser.print_help())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in COMMANDS:
         add(commands)

@@ -13,6 +13,8 @@ from typing import Any
 from lesionbench.errors import UserError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_UMASK = os.umask(0o077)  # it can only be read by setting it
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -30,6 +32,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_UMASK)  # some writers, such as safetensors, leave the file to its owner alone
         temporary.replace(path)
     except Exception as error:
         if reason := _lack_of_room(error, temporary):

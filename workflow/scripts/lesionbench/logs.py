@@ -1,6 +1,7 @@
 """Where a job's messages go: its log file and the terminal."""
 
 import logging
+import signal
 import sys
 import threading
 import traceback
@@ -20,6 +21,7 @@ def job_log(path: str | Path) -> Iterator[None]:
 
     A script enters it before it imports anything heavy, so that a failing import reaches the log as well. A
     `UserError` is logged as one message, anything else with its traceback; both end the process with exit status 1.
+    SIGINT and SIGTERM end it as exceptions do, so that nothing half-written stays, and without a traceback.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +33,9 @@ def job_log(path: str | Path) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a full disk under the log is no reason for tracebacks on the screen
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     try:
         yield
     except UserError as error:
@@ -39,6 +44,11 @@ def job_log(path: str | Path) -> Iterator[None]:
     except Exception:
         logger.error("%s", traceback.format_exc())
         raise SystemExit(1) from None
+
+
+def _leave(number: int, _: object) -> None:
+    logger.warning("Stopped by %s. The same command goes on from what is finished.", signal.Signals(number).name)
+    raise SystemExit(128 + number)
 
 
 class _ByThread(logging.Handler):

@@ -203,13 +203,15 @@ def reliability_curve(histograms: Histograms, patients: Mapping[str, str]) -> pd
 def froc_curve(lesions: pd.DataFrame) -> pd.DataFrame:
     """Return false lesions a study (x) and the share of all lesions that are found (y), a row for each level.
 
-    Each is the mean over trainings. y is NaN where there is no lesion.
+    Each is the mean over trainings. y is NaN where there is no lesion. A lower level can find fewer lesions, where they
+    grow together: levels are left out where another finds as many with no more false ones.
     """
     sums = lesions.groupby(["level", "seed"])[["found", "missed", "false"]].sum()
     studies = lesions.groupby(["level", "seed"])["study"].nunique()
     found = sums["found"] / (sums["found"] + sums["missed"]).where(lambda count: count > 0)
     means = pd.DataFrame({"x": sums["false"] / studies, "y": found}).groupby("level").mean()
-    return means.sort_index(ascending=False).reset_index(drop=True)
+    rising = means.sort_values(["x", "y"], ascending=[True, False])
+    return rising[~(rising["y"] <= rising["y"].cummax().shift())].reset_index(drop=True)
 
 
 def sensitivity_at(froc: pd.DataFrame, rates: Sequence[float] = RATES) -> float:

@@ -35,6 +35,7 @@ SILENT = tuple(
         "models.declared",
         "models.names",
         "models.trial",
+        "training.folder_lock",
         "training.memory",
     )
 )

@@ -14,8 +14,9 @@ from lesionbench.errors import UserError
 from lesionbench.files import write_json
 from lesionbench.models.programs import Program
 from lesionbench.segmentation.takeover import read_left_record, take_masks
+from lesionbench.training.folder_lock import held_lock
 from lesionbench.training.handover import HandedStudy, JobFolder, end_job, offered_device, prepare_job
-from lesionbench.training.program import held_lock, run_program
+from lesionbench.training.program import run_program
 
 RECORD = "run.json"
 FOLDER = "program"  # beside the record

@@ -1,18 +1,19 @@
 """Which device computes: the freest GPU that no other training holds, Apple's MPS, or the CPU."""
 
+import errno
 import logging
 import os
+import pwd
+import socket
+import struct
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import BaseFileLock, FileLock, Timeout
 from torch import nn
 
 from lesionbench.errors import UserError
@@ -22,11 +23,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gpu:
-    """A CUDA device that this process may use: its index in torch, its UUID, its free memory in bytes."""
+    """A CUDA device that this process may use: its index in torch, its UUID, its free and all memory in bytes.
+
+    Both are 0 where the driver does not tell.
+    """
 
     index: int
     uuid: str
     free: int
+    total: int = 0
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether other programs have more than half of its memory."""
+        return self.free < self.total / 2
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,39 +52,80 @@ def choose_device(name: str) -> torch.device:
 def hold_device(name: str) -> Iterator[torch.device]:
     """Choose a device as `choose_device` does and, if it is a GPU, keep it from other trainings inside the block.
 
-    A process that finds every GPU taken waits, so that one GPU holds one training however many Snakemake starts. The
-    only GPU of a SLURM job is the job's own, and not locked.
+    A process that finds every GPU taken waits, so that one GPU holds one training however many Snakemakes of whatever
+    users of the machine start. The only GPU of a SLURM job is the job's own, and not locked.
     """
-    gpus = _candidates(name)
-    with ExitStack() as stack:
-        if not gpus:
-            yield _without_cuda(name)
-        elif "SLURM_JOB_ID" in os.environ and len(gpus) == 1:
-            yield _cuda(gpus[0])
-        else:
-            yield _cuda(stack.enter_context(hold_gpu(gpus)))
+    if not _candidates(name):
+        yield _without_cuda(name)
+    elif "SLURM_JOB_ID" in os.environ and len(gpus := _candidates(name)) == 1:
+        yield _cuda(gpus[0])
+    else:
+        with hold_gpu(lambda: _candidates(name), also_filled=name.startswith("cuda:")) as gpu:
+            yield _cuda(gpu)
 
 
 @contextmanager
-def hold_gpu(gpus: Sequence[Gpu], folder: Path | None = None, poll_seconds: float = 2) -> Iterator[Gpu]:
-    """Hold the freest of `gpus` whose lock is free, waiting where none is; the lock ends with the process.
+def hold_gpu(
+    look: Callable[[], Sequence[Gpu]], also_filled: bool = False, prefix: str = "", poll_seconds: float = 2
+) -> Iterator[Gpu]:
+    """Hold the freest of the GPUs that `look` finds and no other process holds, waiting where there is none.
 
-    The locks, one a UUID, are files in `folder`, by default one of the user's own in the temporary directory.
+    What is held is an abstract socket with the GPU's UUID in its name: it serves all users of a machine, needs no file,
+    and ends with the process. Where there are no such sockets, a warning says so, and the freest is taken. A GPU that
+    other programs fill is left alone, or with `also_filled` taken with a warning.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"lesionbench-locks-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held = _lock_freest(gpus, folder)
-    if not held:
-        names = ", ".join(f"cuda:{gpu.index}" for gpu in gpus)
-        logger.info("Waiting for a GPU: other trainings hold %s (locks in %s).", names, folder)
-    while not held:
+    said = False
+    while True:
+        for gpu in _by_free_memory(look()):
+            if gpu.is_filled and not also_filled:
+                continue
+            lock = _lock(f"{prefix}lesionbench-gpu-{gpu.uuid}")
+            if lock is None:
+                continue
+            with lock:
+                if gpu.is_filled:
+                    logger.warning("Other programs have more than half of the memory of cuda:%d.", gpu.index)
+                yield gpu
+            return
+        if not said:
+            logger.info("Waiting for a GPU: %s.", ", ".join(_why_not(gpu, prefix) for gpu in look()))
+            said = True
         time.sleep(poll_seconds)
-        held = _lock_freest(gpus, folder)
-    gpu, lock = held
+
+
+def _lock(name: str) -> socket.socket | nullcontext[None] | None:
+    """Return a socket that no other process of the machine can have as long as it is open; None where one has it."""
     try:
-        yield gpu
-    finally:
-        lock.release()
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        holder.bind(f"\0{name}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            holder.close()
+            return None
+        logger.warning("GPUs cannot be kept from other trainings here (%s): start one training a GPU.", error)
+        return nullcontext()
+    holder.listen()
+    return holder
+
+
+def _why_not(gpu: Gpu, prefix: str) -> str:
+    """Say who holds a GPU, as far as the system tells."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.connect(f"\0{prefix}lesionbench-gpu-{gpu.uuid}")
+        process, user, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return f"process {process} of {_user(user)} holds cuda:{gpu.index}"
+    used, total = (size / 2**30 for size in (gpu.total - gpu.free, gpu.total))
+    return (
+        f"other programs have {used:.1f} of {total:.1f} GB of cuda:{gpu.index} (to use it all the same, set "
+        f"training.device to cuda:{gpu.index})"
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def uses_bfloat16(device: torch.device, precision: str) -> bool:
@@ -103,7 +154,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     if device.type != "cuda":
         return {"type": device.type}
     properties = torch.cuda.get_device_properties(device)
-    _, driver = _nvidia_smi().get(str(properties.uuid), (0, None))
+    *_, driver = _nvidia_smi().get(str(properties.uuid), (0, 0, None))
     return {
         "type": "cuda",
         "name": properties.name,
@@ -142,35 +193,29 @@ def _without_cuda(name: str) -> torch.device:
     return torch.device("mps" if mps and name != "cpu" else "cpu")
 
 
-def _lock_freest(gpus: Sequence[Gpu], folder: Path) -> tuple[Gpu, BaseFileLock] | None:
-    for gpu in _by_free_memory(gpus):
-        lock = FileLock(folder / f"{gpu.uuid}.lock")
-        with suppress(Timeout):
-            lock.acquire(blocking=False)
-            return gpu, lock
-    return None
-
-
 def _by_free_memory(gpus: Sequence[Gpu]) -> list[Gpu]:
     return sorted(gpus, key=lambda gpu: (-gpu.free, gpu.index))
 
 
 def _visible_gpus() -> list[Gpu]:
-    """List the GPUs that CUDA_VISIBLE_DEVICES leaves. Free memory is 0 where nvidia-smi does not report it."""
+    """List the GPUs that CUDA_VISIBLE_DEVICES leaves."""
     memory = _nvidia_smi()
     uuids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-    return [Gpu(index, uuid, memory.get(uuid, (0, None))[0]) for index, uuid in enumerate(uuids)]
+    return [Gpu(index, uuid, *memory.get(uuid, (0, 0))[:2]) for index, uuid in enumerate(uuids)]
 
 
-def _nvidia_smi() -> dict[str, tuple[int, str]]:
-    """Return free memory in bytes and driver version by UUID.
+def _nvidia_smi() -> dict[str, tuple[int, int, str]]:
+    """Return free and all memory in bytes and driver version by UUID; nothing where the program is not there.
 
     From nvidia-smi, because `torch.cuda.mem_get_info` would open a context, some 500 MB, on each GPU it looks at.
     """
-    query = ["nvidia-smi", "--query-gpu=uuid,memory.free,driver_version", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", "--query-gpu=uuid,memory.free,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
         lines = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
         rows = [[cell.strip() for cell in line.split(",")] for line in lines]
-        return {uuid.removeprefix("GPU-"): (int(free) * 2**20, driver) for uuid, free, driver in rows}
+        return {
+            uuid.removeprefix("GPU-"): (int(free) * 2**20, int(total) * 2**20, driver)
+            for uuid, free, total, driver in rows
+        }
     except (OSError, subprocess.SubprocessError, ValueError):
         return {}

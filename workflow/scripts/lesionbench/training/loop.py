@@ -24,13 +24,14 @@ from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
 from lesionbench.training.device import autocast, describe, hold_device
 from lesionbench.training.early_stopping import validate
+from lesionbench.training.folder_lock import held_lock, note
 from lesionbench.training.learner import FoldData, Learner, prepare
 from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
-from lesionbench.training.record import write_run
+from lesionbench.training.record import write_history, write_run
 
-STATE = "training-state.pt"
+STATE, LOCK = "training-state.pt", ".lock"
 
 NOT_FINITE = "Lower training.learning_rate, or set training.precision to float32."
 TOO_LARGE = "Lower training.batch_size (now {}), or training.resident_limit_gb if the slices take too much."
@@ -59,25 +60,32 @@ def train(
     from there. On the CPU, with a given number of `threads`, the same arguments give the same bytes of weights and the
     same losses, however often the training was killed.
 
-    Raises UserError where the device is not there or its memory is too small, a study has no mask or a loss is not
-    finite.
+    Raises UserError where another process trains in the folder, the device is not there or its memory is too small, a
+    study has no mask or a loss is not finite.
     """
     folder = Path(folder)
     inputs = describe_inputs(model, recipe, data, encoder_weights) | {"seed": seed, "code": code}
     if threads:
         torch.set_num_threads(threads)
-    with hold_device(recipe.device) as device, explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)):
+    with (
+        held_lock(folder / LOCK, "waiting for a device") as lock,
+        hold_device(recipe.device) as device,
+        explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
+    ):
+        note(lock, doing="loading slices")
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
         if state := load_state(folder / STATE, inputs):
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
         with progress_bar(learner) as bar, state_writer(folder / STATE, inputs) as save, stop_on_signal() as stop:
             while learner.goes_on:
+                note(lock, doing="training", max_epochs=recipe.max_epochs, patience_left=learner.patience_left)
                 save(**one_epoch(learner, bar, stop))
+                write_history(folder, learner.history)
                 report(learner, bar)
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)
-    remove_state(folder / STATE)
+        remove_state(folder / STATE)
 
 
 def describe_inputs(

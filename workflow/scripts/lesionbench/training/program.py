@@ -1,21 +1,17 @@
-"""Running a program of another's: its output in the log, an end for all that it started, one at a time in a folder."""
+"""Running a program of another's: its output in the log, an end for all that it started."""
 
-import fcntl
-import json
 import logging
 import os
 import signal
-import socket
 import subprocess
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import Thread
-from typing import Any, TextIO
+from typing import TextIO
 
 from lesionbench.errors import UserError
+from lesionbench.training.folder_lock import note
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +23,7 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
     """Run a command to its end, each line that it prints in the log.
 
     It is started in a process group of its own, which ends with this process's SIGTERM or SIGINT; all that it starts
-    holds the lock (`held_lock`).
+    holds the lock (`folder_lock.held_lock`).
 
     Raises UserError, naming the configuration's key, where the command cannot be started or fails.
     """
@@ -43,7 +39,7 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
         reader = Thread(target=_relay, args=(process.stdout, last))
         reader.start()
         try:
-            _write_owner(lock, process.pid)
+            note(lock, doing="running", group=process.pid)
             status = process.wait()
         finally:
             _end_group(process)
@@ -59,52 +55,6 @@ def _relay(output: Iterable[str], last: deque[str]) -> None:
         if text := line.rstrip():
             logger.info("%s", text)
             last.append(text)
-
-
-@contextmanager
-def held_lock(path: Path) -> Iterator[TextIO]:
-    """Hold a file's lock inside the block; what a job that was killed has left running is ended first.
-
-    Raises UserError where that runs on another machine, or does not end.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        deadline = time.monotonic() + STOP_SECONDS
-        while not _lock(file):
-            owner = _read_owner(file)
-            if owner.get("host") != socket.gethostname() or time.monotonic() > deadline:
-                raise UserError(
-                    f"{path}: a program that an earlier job started (process {owner.get('process', 'unknown')} on "
-                    f"{owner.get('host', 'an unknown machine')}) still runs. End it, and start again."
-                )
-            logger.warning("Ending what an earlier job, which was killed, left running (%s).", owner["process"])
-            with suppress(ProcessLookupError):
-                os.killpg(owner["process"], signal.SIGKILL)
-            time.sleep(0.2)
-        yield file
-
-
-def _lock(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _write_owner(file: TextIO, process: int) -> None:
-    file.truncate(0)
-    json.dump({"host": socket.gethostname(), "process": process}, file)
-    file.flush()
-
-
-def _read_owner(file: TextIO) -> dict[str, Any]:
-    file.seek(0)
-    try:
-        owner: dict[str, Any] = json.load(file)
-    except ValueError:  # killed before it was written
-        return {}
-    return owner
 
 
 @contextmanager
