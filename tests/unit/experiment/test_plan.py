@@ -21,6 +21,15 @@ def test_the_test_share_is_of_the_studies_that_train():
     assert len(shares) == 2 and min(shares) <= experiment.test_share <= max(shares)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "ranks"),
+    [([7, 1, 2], ["worst", "best"]), ([8, 1, 1], ["only"]), ([4, 1, 5], ["worst", "median", "best"])],
+)
+def test_as_many_studies_are_viewed_as_there_are_up_to_three(ratio, ranks):
+    assert plan_experiment(config(split={"ratio": ratio})).viewed == ranks
+    assert plan_experiment(config(split={"ratio": ratio}, figures={"viewer": False})).viewed == []
+
+
 def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment = plan_experiment(config())

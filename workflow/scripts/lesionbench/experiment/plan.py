@@ -240,6 +240,14 @@ class Experiment(Collection):
         return all(self.studies[study].ct for study in self.tested(self.first_fold))
 
     @cached_property
+    def viewed(self) -> list[str]:
+        """The ranks of the studies that the report shows as volumes."""
+        if not self.settings["figures"]["viewer"] or not self.shows_ct:
+            return []
+        few = {1: ["only"], 2: ["worst", "best"]}
+        return few.get(len(self.tested(self.first_fold)), ["worst", "median", "best"])
+
+    @cached_property
     def elsewhere(self) -> dict[str, str]:
         """The folders of the rows whose masks were made elsewhere, by their names in words."""
         return {row.label: row.folder for row in self.rows.values() if isinstance(row, Elsewhere)}
