@@ -24,7 +24,6 @@ from lesionbench.files import read_json
 CONFIG = "config.json"
 KEYS = ("config", "reference_results", "sweeps", "environment")  # of that file
 INVENTORY = "dataset/studies.csv"
-MOST_RESAMPLES = 1_000_000  # more would keep who verifies waiting
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,6 @@ def read_finished(folder: Path) -> Finished:
         ) from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as the configuration of results ({error}).") from error
-    if settings["evaluation"]["resamples"] > MOST_RESAMPLES:
-        raise UserError(f"{path}: evaluation.resamples is above {MOST_RESAMPLES:,}. Comparing would take too long.")
     return Finished(folder, experiment, environment)
 
 
@@ -87,9 +84,19 @@ def _experiment(
     studies = _read_studies(folder / INVENTORY)
     folds = {fold.index: fold for fold in _folds(folder, settings["split"], studies)}
     cohorts = {name: _cohort(folder, name, section, rows) for name, section in settings["external"].items()}
-    dataset = DataSet.of(settings["dataset"])
-    section = settings["dataset"]
-    return Experiment(dataset, studies, section, settings, None, folds, rows, all_rows, reference, cohorts, sweeps)
+    return Experiment(
+        settings=settings,
+        folds=folds,
+        rows=rows,
+        all_rows=all_rows,
+        sweeps=sweeps,
+        dataset=DataSet.of(settings["dataset"]),
+        studies=studies,
+        section=settings["dataset"],
+        registry=None,
+        reference_results=reference,
+        external=cohorts,
+    )
 
 
 def _cohort(folder: Path, name: str, section: Mapping[str, Any], rows: Mapping[str, Row]) -> Cohort:
