@@ -37,6 +37,5 @@ def test_runs_without_scores_are_named(tmp_path, monkeypatch):
 def test_a_program_that_is_not_there_is_told_before_anything_runs():
     with pytest.raises(UserError, match=r"models\.tool: there is no program no-such-tool to call"):
         plan_experiment(with_methods(tool={"command": "no-such-tool"})).check_programs(["tool"])
-    plan_experiment(with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"})).check_programs(
-        ["nothing"]
-    )
+    both = with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"})
+    plan_experiment(both).check_programs(["nothing"])
