@@ -52,7 +52,7 @@ rule compare_calibration:
         lesions=of_runs(rules.calibrate.output.lesions, experiment.calibrated),
         boxes=collect(rules.find_lung_boxes.output, fold=experiment.folds),
     output:
-        table=table("calibration", "Comparison"),
+        table=table("calibration"),
         curves="<results>/calibration/curves.csv",
     log:
         "<logs>/compare_calibration.log",
