@@ -52,8 +52,10 @@ def rows(page):
     return page.locator("nav tbody tr")
 
 
-def open_category(page, category):
-    page.locator("nav").get_by_text(category, exact=True).click()
+def open_category(page, category, section=None):
+    page.locator("nav").get_by_text(category, exact=True).last.click()
+    if section:
+        page.locator("nav li").get_by_text(section, exact=True).click()
     rows(page).first.wait_for()
 
 
@@ -120,6 +122,26 @@ def test_the_menu_leads_from_the_answer_to_what_is_behind_it(page):
     assert named == CATEGORIES
 
 
+@pytest.mark.parametrize("entry", ["Further metrics", "Lesions"])
+def test_a_table_fits_beside_the_menu_of_a_narrow_window(page, entry):
+    page.set_viewport_size({"width": 1080, "height": 800})
+    open_category(page, "Comparison", "Further scores")
+    rows(page).filter(has_text=f"Table: {entry}").locator("a").first.click()
+    shown = page.frame_locator("iframe").get_by_role("region", name=entry)
+    assert shown.evaluate("shown => shown.scrollWidth - shown.clientWidth") == 0
+
+
+def test_a_phone_shows_the_menu_above_what_it_opens(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.locator("#opening h1").bounding_box()["width"] > 300
+    open_category(page, "Comparison", "Further scores")
+    for number in range(rows(page).count()):
+        boxes = [link.bounding_box() for link in rows(page).nth(number).locator("a").all()]
+        assert all(box["x"] + box["width"] <= 390 for box in boxes)
+    rows(page).first.locator("a").first.click()
+    assert page.frame_locator("iframe").locator("figure img").bounding_box()["width"] > 300
+
+
 def test_a_click_opens_the_summary(finished, page):
     page.get_by_text("The summary", exact=True).click()
     summary = page.frame_locator("iframe")
@@ -140,9 +162,15 @@ def test_two_clicks_lead_to_a_models_predictions(finished, page, model):
     assert f"best study of {label} by" in shown.locator("figcaption").inner_text()
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
-def test_everything_opens_and_says_how_to_read_it(page, category):
-    open_category(page, category)
+@pytest.mark.parametrize(
+    ("category", "section"),
+    [
+        *((category, None) for category in CATEGORIES if category != "Comparison"),
+        *(("Comparison", section) for section in ("Cost", "Dice in detail", "Further scores")),
+    ],
+)
+def test_everything_opens_and_says_how_to_read_it(page, category, section):
+    open_category(page, category, section)
     for number in range(rows(page).count()):
         show, explain = rows(page).nth(number).locator("a").all()
         show.click()
@@ -156,4 +184,4 @@ def test_everything_opens_and_says_how_to_read_it(page, category):
         assert re.fullmatch(r"[A-Z].*\.", caption.inner_text().strip(), flags=re.DOTALL)
         assert not re.search(r"\b1 (test )?(studies|slices|models|trainings)\b", caption.inner_text())
         assert caption.locator(".system-message, .problematic").count() == 0
-        page.locator("nav").get_by_text(category, exact=True).click()
+        page.locator("nav").get_by_text(section or category, exact=True).click()
