@@ -136,9 +136,7 @@ use rule compare as compare_external with:
         ),
         inventory="<results>/external/{external}/dataset/studies.csv",
     output:
-        **comparison_tables(
-            "<results>/external/{external}/tables", category="External sets", subcategory=set_label
-        ),
+        **comparison_tables("<results>/external/{external}/tables", category="External sets", subcategory=set_label),
         data="<results>/external/{external}/comparison.json",
     log:
         "<logs>/external/{external}/compare.log",
