@@ -38,17 +38,8 @@ from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
 from lesionbench.files import sha256
-from lesionbench.report.catalogue import (
-    AT_A_GLANCE,
-    FIGURES,
-    TABLES,
-    caption,
-    due_figures,
-    entry,
-    external_figures,
-    grid_caption,
-    predictions_caption,
-)
+from lesionbench.report.catalogue import AT_A_GLANCE, FIGURES, TABLES, due_figures, entry, external_figures
+from lesionbench.report.catalogue import caption, grid_caption, predictions_caption
 from lesionbench.words import Verbatim
 
 prefer_this_checkout()
