@@ -48,7 +48,7 @@ STYLE = (
     "td.text{white-space:normal}.scroll{overflow-x:auto}"
     "thead{border-bottom:1px solid #222}.text{text-align:left}p{max-width:46rem;font-size:.9rem;margin:.5rem 0}"
     "@media(max-width:70rem){body{margin:1rem;font-size:13px}th,td{padding:.25rem .3rem}}"
-    "@media(max-width:45rem){body{font-size:12px}th,td{padding:.2rem .13rem}}"
+    "@media(max-width:45rem){body{font-size:12px}th,td{padding:.2rem .13rem}.text{padding-right:.5rem}}"
 )
 PROSE = "table{max-width:72rem}td{white-space:normal;vertical-align:top;border-top:1px solid #ddd}"
 
