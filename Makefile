@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup method-nnunet demo test test-slurm check bench docs names lock clean
+.PHONY: help setup method-nnunet demo test test-slurm check bench fuzz docs names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -52,6 +52,9 @@ check: setup  ## Run the linters and the type checker
 
 bench: setup  ## Measure speed and memory; with a GPU: make bench BENCH="--device cuda"
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+fuzz: setup  ## Damage files and read them for an hour; for ten minutes: make fuzz FUZZ="--minutes 10"
+	$(BIN)/python -m fuzz.run $(FUZZ)
 
 docs: setup  ## Build the documentation as a site into site/
 	$(BIN)/python -m docs.make_config

@@ -44,3 +44,23 @@ def test_a_reader_that_has_read_enough_is_no_mistake():
     done = subprocess.run([sys.executable, "-m", "lesionbench"], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_name_that_no_file_can_have_is_a_wrong_call(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["segment", "a" * 300, "mask.nii.gz", "--run", "run"])
+    assert "no file can be called" in capsys.readouterr().err
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom lesionbench import cli\nfrom lesionbench.files import atomic\n"
+        "def command(options):\n"
+        f"    with atomic({str(tmp_path / 'mask.nii.gz')!r}) as path:\n"
+        "        path.touch()\n        os.kill(os.getpid(), signal.SIGTERM)\n        signal.pause()\n"
+        "options = cli._parser().parse_args([])\noptions.command = command\n"
+        "cli._parser = lambda: type('Parser', (), {'parse_args': lambda self, arguments: options})()\n"
+        "sys.exit(cli.main([]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr, list(tmp_path.iterdir())) == (143, "", [])

@@ -17,6 +17,7 @@ from lesionbench.models.networks import build_network
 from lesionbench.segmentation import inference
 from lesionbench.segmentation.inference import probability_of
 from lesionbench.training.record import write_run
+from lesionbench.training.runfile import write_record
 from oriented import make_affine
 from sliced import write_series
 
@@ -168,6 +169,15 @@ def test_a_file_that_is_no_record_of_a_training_is_named(record, run, scan, tmp_
     assert capsys.readouterr().err.startswith(f"lesionbench: {run / 'run.json'}: cannot be read")
 
 
+def test_a_record_that_was_edited_is_refused(run, scan, tmp_path, capsys):
+    record = json.loads((run / "run.json").read_text())
+    record["preprocessing"]["hu_scale"] = 500
+    (run / "run.json").write_text(json.dumps(record))
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
+    assert f"{run / 'run.json'}: it was edited or damaged" in capsys.readouterr().err
+    assert not (tmp_path / "mask.nii.gz").exists()
+
+
 @pytest.mark.parametrize(
     ("hashed", "said"), [(False, ["these are not the weights", "train again"]), (True, ["do not fit", "Train again"])]
 )
@@ -175,7 +185,7 @@ def test_weights_of_another_training_are_told(hashed, said, run, scan, tmp_path,
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     if hashed:
         record = json.loads((run / "run.json").read_text())
-        (run / "run.json").write_text(json.dumps(record | {"weights_sha256": sha256(run / "weights.safetensors")}))
+        write_record(record | {"weights_sha256": sha256(run / "weights.safetensors")}, run / "run.json")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
     assert all(text in error for text in said) and len(error) < 600
@@ -199,8 +209,7 @@ def test_several_runs_are_averaged_into_one_mask(run, scan, tmp_path, capsys):
     weights["head.bias"] -= 1
     save_file(weights, other / "weights.safetensors")
     record = json.loads((run / "run.json").read_text())
-    del record["weights_sha256"]
-    (other / "run.json").write_text(json.dumps(record))
+    write_record(record | {"weights_sha256": sha256(other / "weights.safetensors")}, other / "run.json")
     volumes = []
     for runs in ([run], [other], [run, other]):
         given = [word for folder in runs for word in ("--run", str(folder))]

@@ -183,3 +183,28 @@ def test_a_file_of_code_is_looked_for_beside_the_configuration_that_names_it(tmp
     assert config == {"models": {"a": {"sweep": placed}, "b": placed}}
     place_own_files(config := {"models": None}, ["presets/overlay.yaml"])
     assert config == {"models": None}
+
+
+BOMB = "a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 20_000, "it is nested too deeply"),
+        (f"seeds: [{'9' * 5000}]", "digits"),
+        ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (BOMB, r"its aliases \(\*name\) stand for more than 1,000,000 values"),
+        ("a: &a [*a]", r"its aliases \(\*name\) stand for more"),
+    ],
+)
+def test_a_hostile_configuration_is_refused(tmp_path, text, said):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"config\.yaml: .*{said}"):
+        read_config_file(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "a\0b", "\ud800"])
+def test_a_path_that_no_file_can_have_is_refused(path):
+    with pytest.raises(UserError, match=r"dataset\.root: no file can be called"):
+        read({"dataset": {"root": path}})

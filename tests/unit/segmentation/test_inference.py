@@ -17,6 +17,7 @@ from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
 from lesionbench.training.record import Record
+from lesionbench.training.runfile import write_record
 from owned import entry_of, write_network
 from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE, by_study, make_study, write_stack
 
@@ -208,10 +209,11 @@ def test_a_missing_or_damaged_file_is_an_error_that_names_it(run, tmp_path):
 
 def test_weights_of_another_model_are_an_error(run, tmp_path):
     record = json.loads((run[0] / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(record | {"model": asdict(MODEL) | {"options": {"width": 8}}}))
     (tmp_path / "weights.safetensors").write_bytes((run[0] / "weights.safetensors").read_bytes())
-    with pytest.raises(UserError, match="do not fit the model"):
-        load_run(tmp_path, "cpu")
+    for width in (8, 100_000):  # which would take terabytes
+        write_record(record | {"model": asdict(MODEL) | {"options": {"width": width}}}, tmp_path / "run.json")
+        with pytest.raises(UserError, match="do not fit the model"):
+            load_run(tmp_path, "cpu")
 
 
 STATUS = Path("/proc/self/status")

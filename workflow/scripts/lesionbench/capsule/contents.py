@@ -24,7 +24,6 @@ from lesionbench.files import read_json
 CONFIG = "config.json"
 KEYS = ("config", "reference_results", "sweeps", "environment")  # of that file
 INVENTORY = "dataset/studies.csv"
-MOST_RESAMPLES = 1_000_000  # more would keep who verifies waiting
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,6 @@ def read_finished(folder: Path) -> Finished:
         ) from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as the configuration of results ({error}).") from error
-    if settings["evaluation"]["resamples"] > MOST_RESAMPLES:
-        raise UserError(f"{path}: evaluation.resamples is above {MOST_RESAMPLES:,}. Comparing would take too long.")
     return Finished(folder, experiment, environment)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lesionbench.data.geometry import check_affine
-from lesionbench.data.itk import TO_RAS, series_reader, simple_itk, voxels
+from lesionbench.data.itk import TO_RAS, series_reader, simple_itk, slice_size, voxels
 from lesionbench.data.reading import is_dicom
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
@@ -128,6 +128,12 @@ def read_voxels(folder: str | Path, series: str | None = None) -> Volume:
     """
     grid, slices = _find_grid(folder, series)
     paths = [piece.path for piece in slices]
+    for path in paths:  # what GDCM would take memory for
+        if (size := slice_size(path)) != grid.shape[:2]:
+            raise UserError(
+                f"{path}: its header gives two sizes, {grid.shape[0]}×{grid.shape[1]} and {'×'.join(map(str, size))}. "
+                "It is damaged: copy the file again."
+            )
     try:
         data = voxels(folder, series_reader(folder, paths))
     except UserError:
