@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup method-nnunet demo test test-slurm check bench fuzz docs names lock clean
+.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench fuzz docs niivue names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -40,6 +40,9 @@ demo: setup  ## Run all of the workflow on a small synthetic data set into resul
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+test-faults: setup  ## Kill the workflow at 28 random moments and fill its disk (as root, for the disk); an hour on two cores
+	LESIONBENCH_FAULTS=28 $(BIN)/python -m pytest -s tests/faults
+
 test-slurm: setup  ## Run only the tests of SLURM, on one that they start (as root, with Debian's slurmctld, slurmd, slurm-client, munge)
 	$(BIN)/python -m pytest tests/slurm
 
@@ -59,6 +62,9 @@ fuzz: setup  ## Damage files and read them for an hour; for ten minutes: make fu
 docs: setup  ## Build the documentation as a site into site/
 	$(BIN)/python -m docs.make_config
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+niivue:  ## Fetch NiiVue, which draws the pages of the viewer, anew in its pinned version (needs npm)
+	workflow/report/viewer/niivue/fetch.sh
 
 names: setup  ## Renew the list of architectures, encoders and options, after a new version of smp or timm
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"

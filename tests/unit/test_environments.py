@@ -30,6 +30,8 @@ CONDA_NAMES = {
 # What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision,
 # the external method `threshold` finds lungs with scipy.
 INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision", "scipy"}}
+# What is imported where an option of the command asks for it, and in no job.
+OPTIONAL = {"highdicom"}
 
 
 def locked():
@@ -77,7 +79,7 @@ def third_party(modules):
                 todo += [part for part in inner if part]
             else:
                 found.add(parts[0])
-    return found - sys.stdlib_module_names
+    return found - sys.stdlib_module_names - OPTIONAL
 
 
 @pytest.mark.parametrize("environment", sorted(INDIRECT))
@@ -105,3 +107,17 @@ def test_the_lock_holds_hashes_and_no_addresses():
     text = (ENVS / "lock.txt").read_text()
     assert text.count("--hash=sha256:") >= len(locked())
     assert "://" not in text
+
+
+def test_the_image_has_the_python_and_the_packages_of_the_lock():
+    image = (ENVS.parent / "Dockerfile").read_text()
+    assert f"FROM python:{dependencies(ENVS / 'torch.yaml')['python']}-slim" in image
+    assert "--require-hashes --requirement envs/lock.txt" in image
+
+
+def test_ci_solves_every_conda_environment_and_calls_the_gate():
+    jobs = yaml.safe_load((ENVS.parent / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert sorted(jobs["conda"]["strategy"]["matrix"]["environment"]) == sorted(
+        path.stem for path in ENVS.glob("*.yaml")
+    )
+    assert jobs["gate"]["steps"][-1]["run"] == "bash .ci/run"

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -141,3 +143,14 @@ def test_what_is_no_object_of_json_is_refused(tmp_path, text, said):
 )
 def test_what_no_file_can_be_called_is_known(text, right):
     assert can_be_path(text) is right
+
+
+@pytest.mark.parametrize("umask", ["022", "002", "077"])
+def test_a_file_has_the_mode_that_the_umask_says(tmp_path, umask):
+    code = (
+        "import os; from lesionbench.files import atomic\nwith atomic('a') as part:\n    part.touch(mode=0o600)\n"
+        "print(oct(os.stat('a').st_mode & 0o777))"
+    )
+    command = ["sh", "-c", f'umask {umask}; exec "$0" -c "$1"', sys.executable, code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == oct(0o666 & ~int(umask, 8))

@@ -1,5 +1,7 @@
 """What is said last when jobs have failed."""
 
+from types import SimpleNamespace
+
 from lesionbench.experiment.failures import LONGEST, Failure, describe_failures
 
 LINE = "2026-01-02 03:04:05 {} {}\n"
@@ -45,3 +47,9 @@ def test_a_job_without_a_message_is_said_to_be_killed(tmp_path):
 def test_a_long_message_is_cut(tmp_path):
     said = describe_failures([job(tmp_path, "a", LINE.format("ERROR", "x" * 10_000_000))])
     assert len(said) < LONGEST + 200 and "x …" in said
+
+
+def test_a_log_that_is_empty_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=4096))
+    said = describe_failures([job(tmp_path, "a", "")])
+    assert "failed: No space left on device" in said and "4,096 bytes" in said and "Make room" in said

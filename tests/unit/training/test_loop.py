@@ -294,7 +294,7 @@ def test_sigterm_ends_at_the_next_step_and_the_training_goes_on_from_the_last_ep
         patch.setattr(module, "find_loss", lambda name: terminated)
         run(stacks, tmp_path)
     assert stop.value.code == 143 and len(steps) == 10
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", STATE]
     assert_same(run(stacks, tmp_path), undisturbed)
     assert record_of(tmp_path)["resumed"] == 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from lesionbench import __version__
-from lesionbench.commands import checking, packing, preparing, segmenting
+from lesionbench.commands import checking, packing, preparing, segmenting, viewing, watching
 from lesionbench.errors import UserError
 from lesionbench.files import can_be_path
 
@@ -20,7 +20,9 @@ COMMANDS = (
     preparing.add_phantom,
     preparing.add_unstack,
     checking.add_check,
+    watching.add_status,
     segmenting.add_segment,
+    viewing.add_view,
     packing.add_export_model,
     packing.add_export,
     packing.add_verify,
@@ -33,6 +35,7 @@ _EXAMPLES = f"""examples:
   lesionbench init data/my-scans
   {checking.EXAMPLE}
   {segmenting.EXAMPLE}
+  {viewing.EXAMPLE}
 
 `lesionbench COMMAND --help` explains a command. Training and comparing are done by Snakemake:
   snakemake --cores 8

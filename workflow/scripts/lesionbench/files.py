@@ -17,6 +17,8 @@ from lesionbench.errors import UserError
 LARGEST_TEXT = 2**26  # bytes of a file that is read as text; of a thousand studies it takes a tenth
 LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, of Linux
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_UMASK = os.umask(0o077)  # it can only be read by setting it
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -34,6 +36,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_UMASK)  # some writers, such as safetensors, leave the file to its owner alone
         temporary.replace(path)
     except Exception as error:
         if reason := _lack_of_room(error, temporary):

@@ -33,6 +33,7 @@ def job_log(path: str | Path) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a full disk under the log is no reason for tracebacks on the screen
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:

@@ -84,9 +84,19 @@ def _experiment(
     studies = _read_studies(folder / INVENTORY)
     folds = {fold.index: fold for fold in _folds(folder, settings["split"], studies)}
     cohorts = {name: _cohort(folder, name, section, rows) for name, section in settings["external"].items()}
-    dataset = DataSet.of(settings["dataset"])
-    section = settings["dataset"]
-    return Experiment(dataset, studies, section, settings, None, folds, rows, all_rows, reference, cohorts, sweeps)
+    return Experiment(
+        settings=settings,
+        folds=folds,
+        rows=rows,
+        all_rows=all_rows,
+        sweeps=sweeps,
+        dataset=DataSet.of(settings["dataset"]),
+        studies=studies,
+        section=settings["dataset"],
+        registry=None,
+        reference_results=reference,
+        external=cohorts,
+    )
 
 
 def _cohort(folder: Path, name: str, section: Mapping[str, Any], rows: Mapping[str, Row]) -> Cohort:

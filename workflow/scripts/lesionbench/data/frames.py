@@ -16,6 +16,7 @@ TEXT = [
     "study", "category", "patient", "ct", "mask", "shape", "spacing_mm", "orientation", "ct_sha256", "mask_sha256",
     "subset", "model", "label", "set", "by", "group", "severity", "kind", "file", "what", "remedy", "sweep",
     "chosen", "best", "around", "curve", "key", "checklist", "item", "topic", "known", "authors",
+    "scan", "path", "series", "failure", "warning", "warnings",
 ]  # fmt: skip
 
 

@@ -89,6 +89,7 @@ class Phantom:
     size: int = 64
     slices: tuple[int, int] = (16, 22)
     seed: int = 0
+    graded: bool = False
 
 
 def find_studies(dataset: DataSet) -> list[Study]:

@@ -4,6 +4,7 @@ Imported while Snakemake parses, so it needs nothing but the standard library.
 """
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,9 @@ from lesionbench.words import counted
 LONGEST = 600  # characters of a reason
 SHOWN = 20  # reasons
 _RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (ERROR|WARNING) ", re.MULTILINE)
-_NO_REASON = (
-    "it ended without a message. It was killed, by its memory or time limit or by hand; the log has what came before"
-)
+_KILLED = "it ended without a message. It was killed, by hand or by a limit of memory or time; its log has more"
+_NO_ROOM = "No space left on device, where its log is, or nearly so ({}). Make room and run the same command again"
+_LITTLE = 2**20  # bytes; what a failed job had written is removed before this is asked
 
 
 class Failure(NamedTuple):
@@ -60,8 +61,16 @@ def _reason(log: Path | None) -> str:
     records = list(_RECORD.finditer(text))
     errors = [record for record in records if record[1] == "ERROR"] or records
     if not errors:
-        return _NO_REASON
+        return _without_message(log)
     said = text[errors[-1].end() :].strip()
     if said.startswith("Traceback"):
         said = said.splitlines()[-1]
     return said if len(said) <= LONGEST else f"{said[:LONGEST]} …"
+
+
+def _without_message(log: Path | None) -> str:
+    try:
+        free = shutil.disk_usage(log.parent).free if log else None
+    except OSError:
+        free = None
+    return _NO_ROOM.format(f"{free:,} bytes are left") if free is not None and free < _LITTLE else _KILLED

@@ -1,5 +1,6 @@
 """What is written of each segmented scan: a report, which also says that its results are whole, and a table of all."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,15 @@ def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
 
 def write_table(out: Path) -> None:
     """Write a table of all scans that have a report below `out`, a row a scan."""
-    reports = [report for path in sorted(out.glob(f"*/{REPORT}")) if (report := _read(path))]
-    rows = [
+    table = table_of(path.parent for path in sorted(out.glob(f"*/{REPORT}")))
+    if len(table):
+        write_frame(table, out / TABLE)
+
+
+def table_of(folders: Iterable[Path]) -> pd.DataFrame:
+    """Return a row for each of some folders of results that has a report."""
+    reports = [report for folder in folders if (report := _read(folder / REPORT))]
+    return pd.DataFrame(
         {
             "scan": report["scan"],
             "path": report["path"],
@@ -44,9 +52,7 @@ def write_table(out: Path) -> None:
             "warnings": "; ".join(report["warnings"]),
         }
         for report in reports
-    ]
-    if rows:
-        write_frame(pd.DataFrame(rows), out / TABLE)
+    )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

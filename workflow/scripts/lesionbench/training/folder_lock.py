@@ -24,8 +24,10 @@ _SAME_SECONDS = 5  # a process of this number that started that near to the time
 
 
 @contextmanager
-def held_lock(path: Path) -> Iterator[TextIO]:
+def held_lock(path: Path, doing: str = "running") -> Iterator[TextIO]:
     """Hold the lock of a file inside the block; yield the file, which whom the lock is for may inherit.
+
+    The file says who holds it, and what that one is doing (`note`).
 
     A process that holds it and whose Snakemake was killed is ended first, by SIGTERM, as are the programs that a killed
     one has left. Where the file system cannot lock, a warning says so. The file is removed at the end.
@@ -36,16 +38,30 @@ def held_lock(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = _take(path)
     try:
-        _write(file, _describe_this_process())
+        note(file, doing=doing)
         yield file
     finally:
         path.unlink(missing_ok=True)
         file.close()
 
 
-def note_group(file: TextIO, group: int) -> None:
-    """Write into a held lock the number of the process group that has inherited it."""
-    _write(file, _describe_this_process() | {"group": group})
+def note(file: TextIO, **more: Any) -> None:
+    """Write into a held lock what its holder does, and, as `group`, the process group that has inherited it."""
+    _write(file, _describe_this_process() | more)
+
+
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Return what the holder of a lock has written: its host, and what it does; None where nobody holds it.
+
+    A holder on another host counts as one: whether it still runs cannot be seen from here.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            owner = _read(file)
+    except OSError:
+        return None
+    is_here = owner.get("host") == socket.gethostname()
+    return None if not owner or (is_here and not _is_alive([owner["process"], owner["since"]])) else owner
 
 
 def _take(path: Path) -> TextIO:
@@ -140,8 +156,9 @@ def _starter(process: psutil.Process) -> list[Any] | None:
 
 
 def _write(file: TextIO, owner: dict[str, Any]) -> None:
+    text = json.dumps(owner)
     file.truncate(0)
-    json.dump(owner, file)
+    file.write(text)
     file.flush()
 
 

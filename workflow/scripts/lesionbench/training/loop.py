@@ -23,14 +23,14 @@ from lesionbench.models.own import describe_code
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
-from lesionbench.training.device import autocast, describe, hold_device
+from lesionbench.training.device import autocast, describe, hold_device, in_words
 from lesionbench.training.early_stopping import validate
-from lesionbench.training.folder_lock import held_lock
+from lesionbench.training.folder_lock import held_lock, note
 from lesionbench.training.learner import FoldData, Learner, prepare
 from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
-from lesionbench.training.record import write_run
+from lesionbench.training.record import write_history, write_run
 from lesionbench.training.resumption import check_state
 
 STATE, LOCK = "training-state.pt", ".lock"
@@ -70,17 +70,21 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     with (
-        held_lock(folder / LOCK),
+        held_lock(folder / LOCK, "waiting for a device") as lock,
         hold_device(recipe.device) as device,
         explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
     ):
+        note(lock, doing="loading slices")
+        logger.info("Training on %s.", in_words(device))
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
         if state := load_state(folder / STATE, inputs, partial(check_state, learner)):
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
         with progress_bar(learner) as bar, state_writer(folder / STATE, inputs) as save, stop_on_signal() as stop:
             while learner.goes_on:
+                note(lock, doing="training", max_epochs=recipe.max_epochs, patience_left=learner.patience_left)
                 save(**one_epoch(learner, bar, stop))
+                write_history(folder, learner.history)
                 report(learner, bar)
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)

@@ -11,7 +11,7 @@ from threading import Thread
 from typing import TextIO
 
 from lesionbench.errors import UserError
-from lesionbench.training.folder_lock import note_group
+from lesionbench.training.folder_lock import note
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
         reader = Thread(target=_relay, args=(process.stdout, last))
         reader.start()
         try:
-            note_group(lock, process.pid)
+            note(lock, doing="running", group=process.pid)
             status = process.wait()
         finally:
             _end_group(process)

@@ -34,10 +34,7 @@ def write_run(
     """
     with atomic(folder / WEIGHTS) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, {"format": "pt"})
-    with atomic(folder / HISTORY) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
+    write_history(folder, history)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     complete = {
         **record,
@@ -47,6 +44,14 @@ def write_run(
         "environment": environment(),
     }
     write_record(complete, folder / RECORD)
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write a row for each epoch so far."""
+    with atomic(folder / HISTORY) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
 
 
 @dataclass(frozen=True)
