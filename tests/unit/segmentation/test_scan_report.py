@@ -49,7 +49,7 @@ def test_no_table_is_written_where_nothing_was_finished(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("change", [{"warnings": 3}, {"made_by": {}}, {"files": ["../x"]}, {"lesion_ml": "a"}, None])
+@pytest.mark.parametrize("change", [{"warnings": 3}, {"made_by": 1}, {"files": ["../x"]}, {"lesion_ml": "a"}, None])
 def test_a_report_that_was_damaged_is_passed_over(tmp_path, change):
     report(tmp_path, "a")
     report(tmp_path, "b")

@@ -20,7 +20,7 @@ from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
-from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report
+from lesionbench.segmentation.scan_report import REPORT, is_finished, read_report, write_report
 from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def read_found(folder: Path, ct: Volume, reading: Reading) -> Lungs:
     reading: how the CT was read. Raises UserError where they are missing or damaged.
     """
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report = read_report(folder)
         failure, warning = str(report["failure"]), str(report["warning"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(
