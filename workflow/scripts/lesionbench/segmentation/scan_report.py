@@ -29,7 +29,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
 def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
     """Say whether a folder holds the results that runs, settings and scan (`made_by`) make."""
     report = _read(folder)
-    if report is None or report["made_by"] != settings:
+    if report is None or report["made_by"] != settings or "files" not in report:
         return False
     return all((folder / name).is_file() for name in report["files"])
 
