@@ -15,7 +15,8 @@ from lesionbench.segmentation.probabilities import THRESHOLDS
 MANY = {f"model_{number}": f"U-Net with encoder number {number}" for number in range(9)}
 # Rows of a sweep, whose labels differ at their ends.
 SWEPT = {f"row_{n}": f"U-Net with ResNet34 encoder, batch size 8, learning rate {n / 1000:.3f}" for n in range(1, 21)}
-CLASSES = pd.DataFrame({"category": [f"CT-{k}" for k in range(5)], "studies": [254, 684, 125, 45, 2]})
+CATEGORIES = np.array([f"CT-{k}" for k in range(5)])
+CLASSES = pd.DataFrame({"category": CATEGORIES, "studies": [254, 684, 125, 45, 2]})
 
 
 def texts(figure):
@@ -96,3 +97,14 @@ def calibration_of(labels, studies=4, seeds=1, empty=0):
             rows = {"level": FROC_LEVELS, "found": found, "missed": missed, "false": false.astype(int)}
             lesions.append(pd.DataFrame(rows).assign(**run))
     return pd.concat(voxels, ignore_index=True), pd.concat(lesions, ignore_index=True)
+
+
+def shares_of(labels, studies=(5, 8, 4, 3, 2)):
+    """Shares of the lungs involved (`evaluation.severity`), made up, of so many studies of each class."""
+    random, frames = np.random.default_rng(0), []
+    classes = np.repeat(range(5), studies)
+    for model in labels:
+        share = np.clip(np.maximum(0.25 * classes - 0.1, 0) + random.normal(0, 0.06, len(classes)), 0, 1)
+        data = {"study": [f"study_{number}" for number in range(len(classes))], "category": CATEGORIES[classes]}
+        frames.append(pd.DataFrame({"model": model, **data, "share": share}))
+    return pd.concat(frames, ignore_index=True)

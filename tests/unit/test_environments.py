@@ -30,6 +30,8 @@ CONDA_NAMES = {
 # What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision,
 # the external method `threshold` finds lungs with scipy.
 INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision", "scipy"}}
+# What is imported where an option of the command asks for it, and in no job.
+OPTIONAL = {"highdicom"}
 
 
 def locked():
@@ -77,7 +79,7 @@ def third_party(modules):
                 todo += [part for part in inner if part]
             else:
                 found.add(parts[0])
-    return found - sys.stdlib_module_names
+    return found - sys.stdlib_module_names - OPTIONAL
 
 
 @pytest.mark.parametrize("environment", sorted(INDIRECT))

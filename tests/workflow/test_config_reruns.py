@@ -75,11 +75,16 @@ CHANGES = {
     "external.NAME.geometry": {"external": {"other": {"geometry": "sform"}}},
     "external.NAME.series": {"external": {"other": {"series": "Lung*"}}},
     "external.NAME.same_names": {"external": {"other": {"same_names": True}}},
+    "segment.scans": {"segment": {"scans": "other/scans"}},
+    "segment.models": {"segment": {"models": ["small"]}},
     "figures.slices": {"figures": {"slices": [{"study": "study_0004", "slice": 2}]}},
     "figures.formats": {"figures": {"formats": ["png", "svg"]}},
 }
 # Rules of results that are due only after a change.
-DUE_THEN = {"evaluation.probabilities": {"find_lung_boxes", "calibrate", "compare_calibration"}}
+DUE_THEN = {
+    "evaluation.probabilities": {"find_lung_boxes", "calibrate", "compare_calibration"},
+    "segment.scans": {"find_lungs", "segment_scans", "gather_scans"},
+}
 # Of these the tiny experiment has nothing: another data set, fetched weights, masks from elsewhere (test_external.py),
 # ensembles (test_ensembles.py).
 ABSENT = {f"dataset.{key}" for key in ("root", "ct", "mask", "table")} | {
@@ -157,6 +162,6 @@ def another_value(path, rule, settings):
 def test_a_key_reruns_what_the_schema_says_and_what_follows(checkout, users, path):
     settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), merged(TINY, EXTERNAL))
     change = CHANGES.get(path) or another_value(path, RERUNS[path], settings)
-    shown = set() if path.startswith(("figures.", "pathvars.")) else {"summary"}
+    shown = set() if path.startswith(("figures.", "pathvars.", "segment.")) else {"summary"}
     expected = with_followers(RERUNS[path]["x-reruns"], users) | shown | DUE_THEN.get(path, set())
     assert set(checkout.would_run(**merged(EXTERNAL, change))) == expected

@@ -56,6 +56,25 @@ def chosen_points(model, folds, seed):
     return of_runs(pattern, runs) if experiment.made_here[model].point.is_to_choose else []
 
 
+def scan_set(name):
+    """A set of scans to segment. Where there is nothing to compare, Snakemake ends with the reason."""
+    try:
+        return experiment.scan_set(name)
+    except UserError as error:
+        sys.exit(str(error))  # of an exception in a function of wildcards, Snakemake would show a traceback
+
+
+def scan_set_of(wildcards):
+    """The set of scans to segment that a job is of."""
+    return scan_set(wildcards.scans)
+
+
+def of_segmenting(file, wildcards):
+    """A file of each training whose networks segment a part of a set of scans."""
+    runs = [run for _, run in planned(experiment.segmenting_runs)(wildcards)]
+    return of_runs(f"<results>/models/{{model}}/fold-{{fold}}/seed-{{seed}}/{file}", runs)
+
+
 def of_runs(pattern, runs=experiment.runs):
     """`pattern` filled in for every run of the experiment, or for some."""
     return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
@@ -79,6 +98,7 @@ figure_inputs = {
     "cost": "<results>/tables/cost.csv",
     "histories": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv", experiment.trainings),
     "inventory": "<results>/dataset/studies.csv",
+    "shares": "<results>/severity/shares.csv",
     "points": of_runs("<results>/models/{model}/fold-{fold}/seed-{seed}/operating_point.json", experiment.choices),
     "stacks": shown_stacks,
     "transfer": "<results>/tables/external_sets.csv",
@@ -95,6 +115,7 @@ figure_labels = {
     "calibration": experiment.calibrated_labels,
     "histories": experiment.network_labels,
     "points": experiment.choice_labels,
+    "shares": experiment.segmenting_labels,
 }
 
 
@@ -156,4 +177,5 @@ def targets():
         collect(rules.compare_external.output, external=experiment.external),
         collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],
+        collect(rules.gather_scans.output, scans=experiment.scan_sets, model=experiment.segmenting),
     ]

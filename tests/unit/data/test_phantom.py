@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lesionbench.data.inventory import read_registry
-from lesionbench.data.phantom import synthesise, write_phantom
+from lesionbench.data.phantom import lungs_of, synthesise, write_phantom
 from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.studies import DataSet, Phantom, find_studies, phantom_studies
 from lesionbench.data.volume import to_slices
@@ -77,6 +77,14 @@ def test_a_higher_class_has_more_lesion():
     ]
     assert volumes[0] == 0
     assert volumes == sorted(set(volumes))
+
+
+@pytest.mark.parametrize(("category", "low", "high"), [("CT-0", 0, 0), ("CT-1", 0.002, 0.25), ("CT-2", 0.25, 0.5),
+                                                       ("CT-3", 0.5, 0.75), ("CT-4", 0.75, 0.95)])  # fmt: skip
+def test_lesions_of_graded_phantoms_take_the_share_of_the_lungs_that_the_class_means(category, low, high):
+    graded = replace(PHANTOM, size=48, graded=True)
+    shares = [synthesise(name, category, graded)[1].sum() / lungs_of(name, graded).sum() for name in STUDIES[:3]]
+    assert low <= min(shares) and max(shares) <= high
 
 
 def test_a_data_set_is_written_as_it_is_announced(tmp_path):

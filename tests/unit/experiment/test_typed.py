@@ -89,6 +89,7 @@ def test_every_key_that_takes_a_path_is_marked_in_the_schema():
         "results",
         "logs",
         "resources",
+        "scans",
     }
     assert marked == paths
 

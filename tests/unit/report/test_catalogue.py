@@ -19,7 +19,8 @@ TRAINED_ONLY = {"learning_curves", "dice_by_cost"}
 EXTERNAL_ONLY = {"external_sets"}
 CHOSEN_ONLY = {"operating_points"}
 PROBABILITIES_ONLY = {"reliability", "precision_recall", "froc", "dice_by_threshold"}
-ASKED_ONLY = CHOSEN_ONLY | PROBABILITIES_ONLY
+SEVERITY_ONLY = {"share_by_class"}  # of a target of its own
+ASKED_ONLY = CHOSEN_ONLY | PROBABILITIES_ONLY | SEVERITY_ONLY
 SEVERAL_ONLY = {"pairwise_differences", "rank_stability", "rank_agreement"}
 STUDIES = [f"study_{number:04d}" for number in range(1, 13)]
 
@@ -101,7 +102,7 @@ def test_trained_models_have_all_figures():
 @pytest.mark.parametrize("evaluation", [{"threshold": "validation"}, {"min_component_mm3": "validation"}])
 def test_operating_points_are_shown_where_they_are_chosen(evaluation):
     experiment = plan_experiment(config(evaluation=evaluation, seeds=[0, 1]))
-    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - PROBABILITIES_ONLY
+    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - PROBABILITIES_ONLY - SEVERITY_ONLY
     assert "(n = 4)" in caption("operating_points", experiment)
 
 
@@ -109,7 +110,7 @@ def test_probabilities_are_judged_where_they_are_kept(from_elsewhere):
     models = {**MODELS, "other": from_elsewhere, "mean": {"members": ["a", "b"]}, "vote": {"members": ["other"]}}
     compare, evaluation = ["a", "other", "mean", "vote"], {"probabilities": True}
     experiment = plan_experiment(config(models=models, compare=compare, evaluation=evaluation))
-    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - CHOSEN_ONLY
+    assert set(due_figures(experiment)) == FIGURES.keys() - EXTERNAL_ONLY - CHOSEN_ONLY - SEVERITY_ONLY
     assert list(experiment.calibrated_labels) == ["a", "mean"]
 
 

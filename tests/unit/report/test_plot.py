@@ -2,7 +2,7 @@
 
 import pytest
 
-from drawn import CLASSES, assert_legible, calibration_of, choices_of, costs_of, histories_of, texts
+from drawn import CLASSES, assert_legible, calibration_of, choices_of, costs_of, histories_of, shares_of, texts
 from lesionbench.evaluation.calibration import calibration_curves
 from lesionbench.evaluation.comparison import write_comparison
 from lesionbench.evaluation.transfer import compare_sets
@@ -33,6 +33,7 @@ def files(tmp_path):
     transfer.to_csv(tmp_path / "transfer.csv", index=False)
     INVENTORY.to_csv(tmp_path / "studies.csv", index=False)
     calibration_curves(*calibration_of(ODD), {}).to_csv(tmp_path / "curves.csv", index=False)
+    shares_of(ODD).to_csv(tmp_path / "shares.csv", index=False)
     return {
         "calibration": tmp_path / "curves.csv",
         "inventory": tmp_path / "studies.csv",
@@ -41,6 +42,7 @@ def files(tmp_path):
         "cost": tmp_path / "cost.csv",
         "transfer": tmp_path / "transfer.csv",
         "histories": histories,
+        "shares": tmp_path / "shares.csv",
         "points": choices_of(tmp_path, ODD)[0],
         "stacks": [write_stack(tmp_path, 1), write_stack(tmp_path, 2)],
     }

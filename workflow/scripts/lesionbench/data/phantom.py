@@ -33,7 +33,7 @@ class _Burden:
     consolidating: float
 
 
-# From the classes' description: involvement of the lung below 25 %, 25–50 %, 50–75 %, above (arXiv:2005.06465).
+# More with each class, and less than the classes mean.
 _BURDENS = {
     "CT-0": _Burden((0, 0), (0, 0), 0),
     "CT-1": _Burden((2, 7), (9, 24), 0.3),
@@ -41,6 +41,11 @@ _BURDENS = {
     "CT-3": _Burden((16, 22), (18, 38), 0.5),
     "CT-4": _Burden((28, 36), (22, 45), 0.5),
 }
+
+# Of `graded` phantoms: least and most share of the lungs that lesions reach, well inside what the classes mean: up to
+# 25 %, 25–50 %, 50–75 %, above (arXiv:2005.06465).
+_SHARES = {"CT-0": (0, 0), "CT-1": (0.02, 0.19), "CT-2": (0.27, 0.43), "CT-3": (0.52, 0.68), "CT-4": (0.79, 0.88)}
+_GRADED = _Burden((0, 0), (14, 32), 0.2)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ def synthesise(name: str, category: str, phantom: Phantom) -> tuple[Volume, np.n
     """Return a CT (int16, HU, orientation LAS) and its lesion mask (uint8), both (i, j, k)."""
     rng, grid = _begin(name, phantom)
     hu, lung, depth = _draw_thorax(rng, grid)
-    mask = _draw_lesions(rng, grid, hu, lung, depth, _BURDENS[category])
+    burden = _GRADED if phantom.graded else _BURDENS[category]
+    share = rng.uniform(*_SHARES[category]) if phantom.graded else None
+    mask = _draw_lesions(rng, grid, hu, lung, depth, burden, share)
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     hu += rng.uniform(25, 45) * noise
     hu = gaussian_filter(hu, (0.5, 0.5, 0))  # the scanner's blur, and grain in the noise
@@ -204,14 +211,25 @@ def _draw_airways(grid: _Grid, hu: np.ndarray, lung: np.ndarray) -> None:
 
 
 def _draw_lesions(
-    rng: np.random.Generator, grid: _Grid, hu: np.ndarray, lung: np.ndarray, depth: np.ndarray, burden: _Burden
+    rng: np.random.Generator,
+    grid: _Grid,
+    hu: np.ndarray,
+    lung: np.ndarray,
+    depth: np.ndarray,
+    burden: _Burden,
+    share: float | None,
 ) -> np.ndarray:
-    """Draw ground glass, some of it with a consolidated core, into `hu`, and return its mask (uint8)."""
+    """Draw ground glass, some of it with a consolidated core, into `hu`, and return its mask (uint8).
+
+    share: of the lungs, which lesions are drawn to reach; None for as many lesions as `burden` says.
+    """
     mask = np.zeros(hu.shape, np.uint8)
     inside = np.flatnonzero(lung)
     ragged = np.clip(_smooth_field(rng, grid.axes, 9), -2, 2)
     posterior = -grid.y / 250
-    for _ in range(rng.integers(*burden.count, endpoint=True)):
+    left = int(rng.integers(*burden.count, endpoint=True))
+    while left > 0 if share is None else mask.sum() < share * inside.size:
+        left -= 1
         candidates = np.unravel_index(rng.choice(inside, 6), hu.shape)
         centre = np.argmax(depth[candidates] + posterior[candidates[0], candidates[1], 0])
         voxel = tuple(int(index[centre]) for index in candidates)

@@ -70,6 +70,15 @@ class Row(ABC):
     def external_mask_files(self, external: str, studies: Sequence[str]) -> dict[str, Path]:
         """Return `mask_files` of the studies of an external set."""
 
+    @property
+    def can_segment(self) -> bool:
+        """Whether its finished runs segment any scan."""
+        return False
+
+    def segmenting_runs(self, folds: Iterable[int], seeds: Sequence[int]) -> "list[tuple[Trained, Run]]":
+        """Return the trainings whose mean probability segments a scan, of those folds."""
+        return []
+
 
 @dataclass(frozen=True)
 class MadeHere(Row):
@@ -119,6 +128,13 @@ class Trained(MadeHere):
     recipe: Recipe
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     mirroring: bool = False
+
+    @property
+    def can_segment(self) -> bool:
+        return True
+
+    def segmenting_runs(self, folds: Iterable[int], seeds: Sequence[int]) -> "list[tuple[Trained, Run]]":
+        return [(self, run) for run in self.runs(folds, seeds)]
 
     @property
     def encoder_weights(self) -> list[str]:
@@ -230,6 +246,13 @@ class Ensemble(MadeHere):
     @property
     def needs_ct(self) -> bool:
         return any(member.needs_ct for member in self.members)
+
+    @property
+    def can_segment(self) -> bool:
+        return all(member.can_segment for member in self.members)
+
+    def segmenting_runs(self, folds: Iterable[int], seeds: Sequence[int]) -> list[tuple[Trained, Run]]:
+        return [pair for member in self.members for pair in member.segmenting_runs(folds, seeds)]
 
     def validations(self, fold: int | str, seed: int | str, seeds: Sequence[int]) -> list[str]:
         runs = self.member_runs(int(fold), seeds)

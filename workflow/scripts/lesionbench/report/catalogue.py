@@ -31,7 +31,17 @@ class Figure:
     category: str
     caption: str
     needs: (
-        Literal["ct", "categories", "trainings", "choices", "probabilities", "costs", "several models", "external sets"]
+        Literal[
+            "ct",
+            "categories",
+            "trainings",
+            "choices",
+            "probabilities",
+            "costs",
+            "several models",
+            "external sets",
+            "severity",
+        ]
         | None
     ) = None
 
@@ -231,6 +241,18 @@ FIGURES: Mapping[str, Figure] = {
             "Mean Dice of the same predictions on {studies}, by what is averaged. The distance between the marks "
             "of one model is what the choice of reading alone is worth{paper}.",
         ),
+        Figure(
+            "share_by_class",
+            "severity_charts:share_by_class",
+            ("shares", "labels"),
+            "Severity",
+            "Share of the lungs that each model marks, by the class that radiologists gave the study, from CT-0 (no "
+            "involvement) to CT-4 (more than three quarters): a dot is a study of which no training has seen the "
+            "patient; their number is below the class. Boxes, of five studies or more, are quartiles; whiskers reach "
+            "to the last study within 1.5 times the box. Dashed lines are the bounds of the classes. Radiologists "
+            "judge by eye: a study close to a bound may lie on its other side.",
+            needs="severity",
+        ),
     )
 }
 
@@ -247,6 +269,7 @@ def due_figures(experiment: Experiment) -> list[str]:
         "costs": bool(experiment.networks and experiment.costs),
         "several models": len(experiment.rows) > 1,
         "external sets": bool(experiment.external),
+        "severity": False,  # of a target of its own
     }
     return [figure.name for figure in FIGURES.values() if has[figure.needs]]
 

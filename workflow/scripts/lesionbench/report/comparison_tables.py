@@ -10,7 +10,7 @@ from lesionbench.evaluation.scoring import Scoring
 from lesionbench.evaluation.statistics import fewest_studies
 from lesionbench.report.conclusions import conclusions, unit, units
 from lesionbench.report.metric_tables import lesion_means, metric_means, volume_means
-from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number
+from lesionbench.report.tables import UNDEFINED, Table, format_interval, format_number, format_p
 from lesionbench.words import counted
 
 
@@ -137,11 +137,11 @@ def pairwise(comparison: Comparison) -> Table:
     recipe = data["p_recipe"].notna().any()
     if recipe:
         shown["Trained again, 95\u00a0% interval"] = _intervals(data["recipe_low"], data["recipe_high"], signed=True)
-    shown |= {"p, ranks": data["p_rank"].map(_format_p), "p, mean": data["p_mean"].map(_format_p)}
+    shown |= {"p, ranks": data["p_rank"].map(format_p), "p, mean": data["p_mean"].map(format_p)}
     if recipe:
-        shown["p, trained again"] = data["p_recipe"].map(_format_p)
+        shown["p, trained again"] = data["p_recipe"].map(format_p)
     shown |= {
-        "p (Holm)": data["p_holm"].map(_format_p),
+        "p (Holm)": data["p_holm"].map(format_p),
         "Wins/ties/losses": [f"{row.wins}/{row.ties}/{row.losses}" for row in data.itertuples()],
         "n for 0.05": [format_number(number, 0) for number in data["studies_for_05"]],
         "n for 0.02": [format_number(number, 0) for number in data["studies_for_02"]],
@@ -202,7 +202,3 @@ def _signed(values: pd.Series) -> list[str]:
 
 def _intervals(low: pd.Series, high: pd.Series, signed: bool = False) -> list[str]:
     return [format_interval(*ends, signed=signed) for ends in zip(low, high, strict=True)]
-
-
-def _format_p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else format_number(p)

@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "inventory": lambda files, params: read_frame(files),
     "points": lambda files, params: read_choices(files, params["runs"]),
     "labels": lambda files, params: params["labels"],
+    "shares": lambda files, params: read_frame(files),
     "transfer": lambda files, params: read_frame(files),
     "stacks": lambda files, params: dict(zip(params["shown"], files, strict=True)),
 }

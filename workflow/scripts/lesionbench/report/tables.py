@@ -82,6 +82,11 @@ def format_interval(low: float, high: float, digits: int = 3, signed: bool = Fal
     return (" to " if signed else "–").join(format_number(end, digits, signed) for end in (low, high))
 
 
+def format_p(p: float) -> str:
+    """Return a p value with three decimals, or that it is below what they can show."""
+    return "< 0.001" if p < 0.001 else format_number(p)
+
+
 def write_table(table: Table, paths: Iterable[str | Path]) -> None:
     """Write a table to each path, in the format that its suffix names: .csv, .md, .tex or .html."""
     for path in map(Path, paths):

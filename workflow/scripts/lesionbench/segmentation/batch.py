@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lesionbench.data.findings import ERROR, check_values
 from lesionbench.data.nifti import write_mask
 from lesionbench.data.reading import AS_IS, Reading
 from lesionbench.data.scans import read_ct
@@ -25,6 +24,7 @@ from lesionbench.environment import environment
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.segmentation.dicom_seg import refuse_missing, write_dicom_seg
+from lesionbench.segmentation.found_lungs import LUNGS, read_found, read_hu
 from lesionbench.segmentation.inference import Predictor, load_run, predict
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
@@ -39,7 +39,7 @@ from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
-MASK, LUNGS, PROBABILITY = "lesion.nii.gz", "lungs.nii.gz", "probability.nii.gz"
+MASK, PROBABILITY = "lesion.nii.gz", "probability.nii.gz"
 PREVIEW, DICOM_SEG = "preview.png", "lesion.dcm"
 FILES = (MASK, LUNGS, PROBABILITY, PREVIEW, DICOM_SEG)
 
@@ -48,7 +48,8 @@ FILES = (MASK, LUNGS, PROBABILITY, PREVIEW, DICOM_SEG)
 class Wanted:
     """What is made of each scan, and how it is read.
 
-    lungs: the mask of another tool, of the one scan that there is; force: segment also what is no CT in HU.
+    lungs: the mask of another tool, of the one scan that there is; force: segment also what is no CT in HU; basis: what
+    else decides the results, such as a digest of the code.
     """
 
     probabilities: bool = False
@@ -57,6 +58,7 @@ class Wanted:
     lungs: Path | None = None
     force: bool = False
     reading: Reading = AS_IS
+    basis: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,18 +152,6 @@ def segment_one(path: Path, mask: Path, ensemble: Ensemble, reading: Reading = A
     return float(found["lesion_ml"])
 
 
-def read_hu(path: Path, reading: Reading, force: bool) -> Volume:
-    """Read a CT in HU. Raises UserError, naming it, where its values are no HU, unless `force`."""
-    ct = read_ct(path, reading)
-    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
-    if problem and not force:
-        raise UserError(
-            f"{path}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}; --force "
-            "segments it all the same."
-        )
-    return ct
-
-
 @dataclass(frozen=True)
 class _Read:
     """A scan as it was read: its CT and lungs, its hash, and the seconds that took."""
@@ -175,8 +165,18 @@ class _Read:
 def segment_scans(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out: Path) -> list[str]:
     """Write a folder of results for each scan into `out`, and a table of all; return what went wrong, a line a scan.
 
+    Raises OSError where the folder cannot be made.
+    """
+    errors = segment_each(scans, ensemble, wanted, out)
+    write_table(out)
+    return errors
+
+
+def segment_each(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out: Path) -> list[str]:
+    """Write the folders of `segment_scans` without the table.
+
     What an earlier call has finished with the same runs, settings and scan is kept; the rest is made again. A scan that
-    fails leaves no report, and the others go on. Raises OSError where the folder cannot be made.
+    fails leaves no report, and the others go on.
     """
     if wanted.dicom_seg:
         refuse_missing()
@@ -197,7 +197,6 @@ def segment_scans(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out
             tqdm.write(f"lesionbench: {errors[-1]}")
         bar.update()
     bar.close()
-    write_table(out)
     return errors
 
 
@@ -230,7 +229,8 @@ def _read(scan: Scan, settings: dict[str, Any], wanted: Wanted, folder: Path) ->
     if is_finished(folder, settings | {"scan_sha256": digest}):
         return None
     ct = read_hu(scan.path, replace(wanted.reading, series=scan.series), wanted.force)
-    return _Read(ct, _lungs(scan, ct, wanted.lungs), digest, perf_counter() - start)
+    lungs = read_found(scan.lungs, ct, wanted.reading) if scan.lungs else _lungs(scan, ct, wanted.lungs)
+    return _Read(ct, lungs, digest, perf_counter() - start)
 
 
 def _lungs(scan: Scan, ct: Volume, given: Path | None) -> Lungs:
@@ -262,7 +262,7 @@ def _write(scan: Scan, read: _Read, ensemble: Ensemble, wanted: Wanted, settings
     found = measure(segmented.lesion, ct.grid, lungs)
     warnings = [*doubts(found, ct.grid), *filter(None, (read.lungs.failure, read.lungs.warning))]
     write_mask(folder / MASK, segmented.lesion, ct.affine, ct.forms)
-    if lungs is not None:
+    if lungs is not None and not scan.lungs:
         write_mask(folder / LUNGS, lungs, ct.affine, ct.forms)
     if wanted.probabilities:
         write_probability(segmented.probability, folder / PROBABILITY)

@@ -16,11 +16,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan to segment; name: of its results' folder; series: UID of the DICOM series in the folder `path`."""
+    """A scan to segment; name: of its results' folder; series: UID of the DICOM series in the folder `path`.
+
+    lungs: the folder of the lungs that `found_lungs` has found in it before; None where they are to be found.
+    """
 
     name: str
     path: Path
     series: str | None = None
+    lungs: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.path} (series {self.series})" if self.series else str(self.path)
@@ -44,7 +48,7 @@ def find_scans(inputs: Sequence[Path], series: str | None = None) -> list[Scan]:
             )
         for scan in scans:
             found.setdefault((scan.path.resolve(), scan.series), scan)
-    return _named(list(found.values()))
+    return with_names(list(found.values()))
 
 
 def _scans_of(path: Path, series: str | None) -> Iterator[Scan]:
@@ -74,7 +78,7 @@ def _series_of(path: Path, slices: Sequence[Path], wanted: str | None) -> Iterat
         yield Scan(name, scan.folder, scan.uid)
 
 
-def _named(scans: Sequence[Scan]) -> list[Scan]:
+def with_names(scans: Sequence[Scan]) -> list[Scan]:
     """Return scans with names that a folder can have; what names share is told apart by folders above, or numbers."""
     names = [re.sub(r"[^\w.-]+", "_", scan.name).strip("._") or "scan" for scan in scans]
     shared = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}

@@ -1,6 +1,6 @@
 """What is written of each segmented scan: a report, which also says that its results are whole, and a table of all."""
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from lesionbench.data.frames import write_frame
 from lesionbench.files import write_json
+from lesionbench.schema import read_checked
 
 REPORT, TABLE = "report.json", "scans.csv"
 _MEASURES = (
@@ -32,8 +33,15 @@ def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
 
 def write_table(out: Path) -> None:
     """Write a table of all scans that have a report below `out`, a row a scan."""
-    reports = [report for path in sorted(out.glob(f"*/{REPORT}")) if (report := _read(path))]
-    rows = [
+    table = table_of(path.parent for path in sorted(out.glob(f"*/{REPORT}")))
+    if len(table):
+        write_frame(table, out / TABLE)
+
+
+def table_of(folders: Iterable[Path]) -> pd.DataFrame:
+    """Return a row for each of some folders of results that has a report."""
+    reports = [report for folder in folders if (report := _read(folder / REPORT))]
+    return pd.DataFrame(
         {
             "scan": report["scan"],
             "path": report["path"],
@@ -44,15 +52,12 @@ def write_table(out: Path) -> None:
             "warnings": "; ".join(report["warnings"]),
         }
         for report in reports
-    ]
-    if rows:
-        write_frame(pd.DataFrame(rows), out / TABLE)
+    )
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a report, None where there is none or it is damaged."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        return read_checked(path, "scan_report")
     except (OSError, ValueError):
         return None
-    return report if isinstance(report, dict) and {"made_by", "files"} <= report.keys() else None
