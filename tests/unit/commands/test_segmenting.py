@@ -17,6 +17,7 @@ from lesionbench.models.networks import build_network
 from lesionbench.segmentation import inference
 from lesionbench.segmentation.inference import probability_of
 from lesionbench.training.record import write_run
+from lesionbench.training.runfile import write_record
 from oriented import make_affine
 from sliced import write_series
 
@@ -175,7 +176,7 @@ def test_weights_of_another_training_are_told(hashed, said, run, scan, tmp_path,
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     if hashed:
         record = json.loads((run / "run.json").read_text())
-        (run / "run.json").write_text(json.dumps(record | {"weights_sha256": sha256(run / "weights.safetensors")}))
+        write_record(record | {"weights_sha256": sha256(run / "weights.safetensors")}, run / "run.json")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
     assert all(text in error for text in said) and len(error) < 600
@@ -200,7 +201,7 @@ def test_several_runs_are_averaged_into_one_mask(run, scan, tmp_path, capsys):
     save_file(weights, other / "weights.safetensors")
     record = json.loads((run / "run.json").read_text())
     del record["weights_sha256"]
-    (other / "run.json").write_text(json.dumps(record))
+    write_record(record, other / "run.json")
     volumes = []
     for runs in ([run], [other], [run, other]):
         given = [word for folder in runs for word in ("--run", str(folder))]

@@ -82,10 +82,10 @@ def _segment(options: argparse.Namespace) -> int:
     _refuse_outputs(options)
     reading, runs = reading_of(options), find_runs(options.run)
     scans = find_scans(options.input, options.series) if options.out else []
-    if options.lungs and not options.lungs.is_file():
-        raise UserError(f"--lungs {options.lungs}: there is no such file. Check the path.")
     if options.lungs and len(scans) != 1:
         raise UserError(f"--lungs is the mask of one scan, and there are {len(scans)}. Segment them one by one.")
+    if options.lungs and not options.lungs.is_file():
+        raise UserError(f"--lungs {options.lungs}: there is no such file. Check the path.")
     from lesionbench.segmentation import batch  # here, because PyTorch takes seconds
 
     given = {"threshold": options.threshold, "min_component_mm3": options.min_component}
