@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench docs names lock clean
+.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench docs niivue names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -59,6 +59,9 @@ bench: setup  ## Measure speed and memory; with a GPU: make bench BENCH="--devic
 docs: setup  ## Build the documentation as a site into site/
 	$(BIN)/python -m docs.make_config
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+niivue:  ## Fetch NiiVue, which draws the pages of the viewer, anew in its pinned version (needs npm)
+	workflow/report/viewer/niivue/fetch.sh
 
 names: setup  ## Renew the list of architectures, encoders and options, after a new version of smp or timm
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"

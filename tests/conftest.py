@@ -1,7 +1,10 @@
 """What the tests share: where the real data lies, and one thread for each process."""
 
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -9,6 +12,9 @@ import pytest
 
 from checkout import Checkout, copy_checkout
 
+# A fresh profile that asks the network for nothing by itself.
+QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
@@ -44,3 +50,22 @@ def finished(repository, tmp_path_factory) -> Checkout:
     checkout = copy_checkout(repository, tmp_path_factory.mktemp("finished"))
     checkout.snakemake()
     return checkout
+
+
+@pytest.fixture(scope="session")
+def browse() -> Iterator[Callable[[list[str]], Any]]:
+    """A function that starts a browser with some arguments; all are closed at the end."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browsers = []
+
+        def start(arguments: list[str]) -> Any:
+            browsers.append(running.chromium.launch(executable_path=chromium, args=[*QUIET, *arguments]))
+            return browsers[-1]
+
+        yield start
+        for browser in browsers:
+            browser.close()

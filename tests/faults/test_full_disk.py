@@ -5,12 +5,12 @@ import shutil
 import subprocess
 
 import pytest
-from test_random_kills import config, contents
 
 from checkout import copy_checkout, merged
+from faulted import config, contents
 
-GROWTH = int(os.environ.get("LESIONBENCH_FAULTS", "3"))  # with more, the disk grows in smaller steps
-FACTOR = 4 if GROWTH <= 3 else 1.3
+SHORT = int(os.environ.get("LESIONBENCH_FAULTS", "3")) <= 3
+SMALLEST, FACTOR = (256, 4) if SHORT else (64, 1.3)  # kB, and by how much the disk grows
 
 
 def mount(folder, options):
@@ -31,7 +31,7 @@ def disk(checkout, request):
     """A small disk on which results and logs lie."""
     folder = checkout.folder / "small"
     folder.mkdir(exist_ok=True)
-    mount(folder, "size=64k")
+    mount(folder, f"size={SMALLEST}k")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -41,7 +41,7 @@ def on_disk(folder):
 
 
 def test_a_disk_that_is_full_at_every_stage(checkout, disk):
-    size, sentences = 64, []
+    size, sentences = SMALLEST, []
     while True:
         output = checkout.snakemake(config=on_disk(disk), check=False)
         if "100%) done" in output or size > 2**20:

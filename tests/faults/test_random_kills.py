@@ -3,44 +3,22 @@
 LESIONBENCH_FAULTS kills, 3 by default; `make test-faults` has more. The seed is fixed, so the moments come again.
 """
 
-import csv
 import os
 import random
 import signal
 import subprocess
 import sys
 from collections import Counter
-from io import StringIO
 
 import psutil
 import pytest
 import yaml
 
 from checkout import TINY, copy_checkout, merged
+from faulted import config, contents
 
 KILLS = int(os.environ.get("LESIONBENCH_FAULTS", "3"))
 LATEST = 25  # seconds after which a kill comes
-TIMES = ("seconds", "peak_memory", "peak_host_memory")  # what differs between two equal runs
-
-
-def config(name):
-    return {"compare": ["small"], "pathvars": {"results": f"results/{name}", "logs": f"logs/{name}"}}
-
-
-def contents(checkout, name):
-    """The results as bytes by name, less what is measured; of tables with times, the other columns."""
-    root = checkout.folder / "results" / name
-    files = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        file = path.relative_to(root).as_posix()
-        if path.name == "run.json" or "cost" in path.name:
-            files[file] = b""
-        elif path.name in ("history.csv", "seconds.csv"):
-            rows = csv.DictReader(StringIO(path.read_text()))
-            files[file] = repr([{key: row[key] for key in row if not key.startswith(TIMES)} for row in rows]).encode()
-        else:
-            files[file] = path.read_bytes().replace(f"/{name}/".encode(), b"/NAME/")
-    return files
 
 
 def jobs_of(snakemake):

@@ -11,6 +11,11 @@ def config(**changes):
     return {"dataset": {"phantom": {"studies": 12}}, "models": MODELS, "compare": ["b", "a"], **changes}
 
 
+def with_methods(**models):
+    """Return the same configuration with one of the models and further ones, and two seeds."""
+    return config(models={**MODELS, **models}, compare=["a", *models], seeds=[3, 1])
+
+
 def with_masks(folder, names, suffix=".nii.gz"):
     """Make empty files of masks in a new folder and return its path as text."""
     folder.mkdir()

@@ -34,11 +34,11 @@ ORDER = [
     "models",
     "data",
 ]
-BOTTOM = ["environment", "errors", "files", "logs", "words"]
+BOTTOM = ["environment", "errors", "files", "logs", "schema", "words"]
 # A declaration, and a line that calls `cli.main`.
 UNTESTED = {"errors", "__main__"}
-# The tests of this order, of the environments, the benchmarks, the docs, and the captions in workflow/report.
-WITHOUT_MODULE = {"packages", "environments", "benchmarks", "docs", "report/captions"}
+# The tests of this order, of the environments, the benchmarks, the docs, the fuzz, and the captions in workflow/report.
+WITHOUT_MODULE = {"packages", "environments", "benchmarks", "docs", "fuzz", "report/captions"}
 TESTS = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "pandas", "matplotlib", "nibabel", "scipy", "timm", "segmentation_models_pytorch"}
 HEAVY |= {"SimpleITK", "pydicom"}

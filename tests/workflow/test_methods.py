@@ -116,7 +116,7 @@ def test_no_mask_of_a_study_to_predict_is_given(checkout):
 
 
 FOLLOWING = {"run_method", "evaluate", "compare", "compare_cost", "summary"}
-FOLLOWING |= {"plot", "plot_predictions", "plot_model_grid"}
+FOLLOWING |= {"plot", "plot_predictions", "plot_model_grid", "view_study"}
 
 
 def test_a_change_of_a_program_runs_it_again_and_no_other(checkout):

@@ -13,9 +13,6 @@ from checkout import TINY
 
 LABELS = [TINY["models"][model]["label"] for model in TINY["compare"]]
 CATEGORIES = ["At a glance", "Comparison", "Data", "Predictions", "Training"]
-# A fresh profile that asks the network for nothing by itself.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +23,8 @@ def report(finished, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs a browser: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
+def browser(browse):
+    return browse(["--disable-gpu"])
 
 
 @pytest.fixture
@@ -76,6 +66,7 @@ def test_all_tables_and_figures_are_in_it_byte_by_byte(finished, report):
     held = json.loads(re.search(r"var results = (\{.*\});$", report.read_text(), flags=re.MULTILINE)[1])
     results = finished.folder / "results" / "tiny"
     made = [results / "summary.html", *results.glob("tables/*.html"), *results.glob("figures/**/*.png")]
+    made += results.glob("viewer/*.html")
     assert len(made) > 15
     assert {finished.folder / path: as_file(entry["data_uri"]) for path, entry in held.items()} == {
         path: path.read_bytes() for path in made

@@ -44,6 +44,11 @@ def test_figure_slices_redraw_the_grid_of_models_only(finished):
     assert finished.would_run(figures={"slices": chosen}) == {"plot_model_grid": 1, "slice_table": 1, "summary": 1}
 
 
+def test_without_the_viewer_nothing_runs_and_its_pages_are_not_due(finished):
+    assert finished.would_run(figures={"viewer": False}) == {}
+    assert "view_study" not in finished.snakemake("-n", "--forceall", config={"figures": {"viewer": False}})
+
+
 def test_resamples_redo_the_comparison(finished):
     jobs = finished.would_run(evaluation={"resamples": 300})
     assert "compare" in jobs and not {"evaluate", "predict", "train"} & set(jobs)

@@ -170,6 +170,7 @@ def targets():
         rules.compare.output,
         collect(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
+        collect(rules.view_study.output, rank=experiment.viewed),
         rules.compare_cost.output if experiment.costs else [],
         rules.list_operating_points.output if experiment.choices else [],
         rules.compare_calibration.output if experiment.calibrated else [],

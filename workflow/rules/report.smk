@@ -216,6 +216,41 @@ rule plot_model_grid:
         "../scripts/plot_model_grid.py"
 
 
+rule view_study:
+    input:
+        stacks=shown_stacks,
+        predictions=[masks_of(model, *first_run) for model in experiment.rows],
+        slices=collect(first_scores, model=experiment.rows),
+    output:
+        report(
+            "<results>/viewer/{rank}.html",
+            caption="../report/viewer.rst",
+            category="Predictions",
+            labels={"model": "All models, {rank} study to scroll through"},
+        ),
+    log:
+        "<logs>/view_study/{rank}.log",
+    wildcard_constraints:
+        rank="worst|median|best|only",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(3000),
+        runtime=10,
+    params:
+        labels=experiment.labels,
+        studies=experiment.shown_studies(),
+        shown=lambda wildcards: shown_studies,
+        ranks=experiment.viewed,
+        geometry=lookup(within=settings, dpath="dataset/geometry"),
+        page=sha256(SCRIPTS.parent / "report" / "viewer"),
+        code=code_digest("view_study"),
+    message:
+        "Writing a page of the {wildcards.rank} study"
+    script:
+        "../scripts/view_study.py"
+
+
 rule summary:
     input:
         studies="<results>/dataset/studies.csv",

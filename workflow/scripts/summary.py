@@ -3,9 +3,6 @@
 from lesionbench.logs import job_log
 
 with job_log(snakemake.log[0]):
-    import json
-    from pathlib import Path
-
     from lesionbench.data.frames import read_frame
     from lesionbench.evaluation.comparison import read_comparison
     from lesionbench.files import atomic
@@ -18,6 +15,7 @@ with job_log(snakemake.log[0]):
         write_config,
     )
     from lesionbench.report.tables import write_table
+    from lesionbench.training.runfile import read_contents
 
     inputs, params = snakemake.input, snakemake.params
     comparison = read_comparison(inputs.comparison)
@@ -39,6 +37,6 @@ with job_log(snakemake.log[0]):
         comparison,
         read_frame(inputs.studies),
         [read_frame(path) for path in inputs.splits],
-        [json.loads(Path(path).read_text(encoding="utf-8")) for path in [*inputs.records, *inputs.methods]],
+        [read_contents(path, ("environment", "device")) for path in [*inputs.records, *inputs.methods]],
     )
     write_table(checklist(facts), snakemake.output.checklist)

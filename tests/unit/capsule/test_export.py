@@ -40,6 +40,14 @@ def test_the_report_goes_in_if_it_was_made_and_is_wanted(made, tmp_path):
     assert "results/report.html" in zipfile.ZipFile(tmp_path / "with.zip").namelist()
 
 
+def test_a_report_with_whole_scans_stays_out_and_a_warning_says_why(made, tmp_path, caplog):
+    results = shutil.copytree(made.results, tmp_path / "results")
+    (results / "report.html").write_text('var results = {"results/viewer/best.html": {}};')
+    assert export(results, tmp_path / "with.zip") == export(results, tmp_path / "without.zip", with_report=False)
+    (warning,) = caplog.messages
+    assert "report.html: left out" in warning and "`figures.viewer: false`" in warning
+
+
 def test_predictions_that_are_the_reference_masks_are_refused(tmp_path):
     made = make_results(tmp_path)
     mask = next((tmp_path / "data" / "masks").iterdir())

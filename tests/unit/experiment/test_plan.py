@@ -2,23 +2,25 @@ from pathlib import Path
 
 import pytest
 
-from lesionbench.errors import UserError
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.rows import Run
-from planned import MODELS, config, with_masks
+from planned import MODELS, config, with_masks, with_methods
 from touched import touch
-
-
-def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
-    experiment = plan_experiment(config(split={"protocol": "cross-validation", "folds": 2}, seeds=[3, 1]))
-    assert experiment.runs[:5] == [Run("b", 0, 3), Run("b", 0, 1), Run("b", 1, 3), Run("b", 1, 1), Run("a", 0, 3)]
-    assert len(experiment.runs) == 8
 
 
 def test_the_test_share_is_of_the_studies_that_train():
     experiment = plan_experiment(config(split={"protocol": "cross-validation", "folds": 2}))
     shares = [len(fold.test) / len(fold.train) for fold in experiment.folds.values()]
     assert len(shares) == 2 and min(shares) <= experiment.test_share <= max(shares)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "ranks"),
+    [([7, 1, 2], ["worst", "best"]), ([8, 1, 1], ["only"]), ([4, 1, 5], ["worst", "median", "best"])],
+)
+def test_as_many_studies_are_viewed_as_there_are_up_to_three(ratio, ranks):
+    assert plan_experiment(config(split={"ratio": ratio})).viewed == ranks
+    assert plan_experiment(config(split={"ratio": ratio}, figures={"viewer": False})).viewed == []
 
 
 def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
@@ -28,13 +30,6 @@ def test_the_phantom_is_planned_without_writing(tmp_path, monkeypatch):
     fold = experiment.folds[0]
     assert sorted([*fold.train, *fold.validation, *fold.test]) == experiment.annotated
     assert not list(tmp_path.iterdir())
-
-
-def test_encoder_weights_and_labels():
-    experiment = plan_experiment(config())
-    assert experiment.encoder_weights("b") == ["<resources>/weights/resnet34.safetensors"]
-    assert experiment.encoder_weights("a") == []
-    assert experiment.labels == {"b": "b", "a": "Model A"}
 
 
 def test_masks_from_elsewhere_are_one_run_a_fold_and_need_no_ct(tmp_path):
@@ -80,19 +75,6 @@ def test_masks_from_elsewhere_may_have_any_suffix_that_is_read(tmp_path, suffix)
     ]
 
 
-def test_runs_without_scores_are_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    experiment = plan_experiment(config(seeds=[0, 1], pathvars={"results": "mine"}))
-    for model, seed in (("b", 0), ("b", 1), ("a", 1)):
-        scores = tmp_path / "mine" / "metrics" / model / "fold-0" / f"seed-{seed}" / "studies.csv"
-        scores.parent.mkdir(parents=True)
-        scores.touch()
-    assert experiment.unfinished().startswith("1 of 4 runs without scores: a (fold 0, seed 0). What has finished is")
-    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0").mkdir()
-    (tmp_path / "mine" / "metrics" / "a" / "fold-0" / "seed-0" / "studies.csv").touch()
-    assert experiment.unfinished() == ""
-
-
 def test_a_method_of_the_plan_takes_what_its_parameters_name_from_the_wildcards():
     experiment = plan_experiment(config())
     tested = planned(experiment.tested)
@@ -120,12 +102,8 @@ def test_the_table_may_choose_the_series_of_a_study(tmp_path):
     assert experiment.categories == []
 
 
-def with_methods(**models):
-    return plan_experiment(config(models={**MODELS, **models}, compare=["a", *models], seeds=[3, 1]))
-
-
 def test_a_method_is_given_all_studies_and_the_masks_of_those_to_learn_from():
-    experiment = with_methods(tool={"command": "tool"}, nothing={"method": "empty"})
+    experiment = plan_experiment(with_methods(tool={"command": "tool"}, nothing={"method": "empty"}))
     handed = experiment.handed_studies(0)
     subsets = [subset for _, subset, _ in handed]
     assert [study for study, _, _ in handed] == [study for part in experiment.subsets(0).values() for study in part]
@@ -154,9 +132,3 @@ def test_captions_name_the_seeds_of_methods_that_draw_at_random():
     )
     nothing = plan_experiment(config(models={"nothing": {"method": "empty"}}, compare=["nothing"], seeds=[3, 1]))
     assert nothing.test_studies() == "2 test studies" and nothing.shown_studies("nothing") == "2 test studies"
-
-
-def test_a_program_that_is_not_there_is_told_before_anything_runs():
-    with pytest.raises(UserError, match=r"models\.tool: there is no program no-such-tool to call"):
-        with_methods(tool={"command": "no-such-tool"}).check_programs(["tool"])
-    with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"}).check_programs(["nothing"])

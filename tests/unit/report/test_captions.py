@@ -18,7 +18,7 @@ def captions():
         resamples=10000, plane="coronal", paper=True, reference=[], slices="auto", caption="Dice of 10 test studies.",
         scoring=asdict(Scoring()),
     )  # fmt: skip
-    return SimpleNamespace(params=params)
+    return SimpleNamespace(params=params, wildcards=SimpleNamespace(rank="median"))
 
 
 def test_captions_render(repository):

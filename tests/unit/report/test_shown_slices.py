@@ -13,10 +13,12 @@ from lesionbench.report.shown_slices import (
     check_listed,
     lesion_run,
     listed_slices,
+    median_dice,
     middle_study,
     ranked_studies,
     study_dice,
     varied_slices,
+    viewed_study,
 )
 
 
@@ -43,6 +45,24 @@ def test_worst_median_and_best_study_are_taken_by_dice():
     assert ranked_studies(dice | {"g": 0.65, "a": np.nan, "c": np.nan}) == {"worst": "b", "median": "f", "best": "e"}
     assert ranked_studies({"a": 0.7, "b": 0.5}) == {"worst": "b", "best": "a"}
     assert ranked_studies({"a": 0.7, "b": np.nan}) == {"only": "a"} == ranked_studies({"b": np.nan, "a": np.nan})
+
+
+def test_the_median_over_models_ranks_studies():
+    def of(*dice):
+        values = {"study": list("abc"), "reference_voxels": [5, 5, 0], "predicted_voxels": 5, "dice": [*dice, 0.0]}
+        return pd.DataFrame(values)
+
+    dice = median_dice([of(0.2, 0.9), of(0.4, 0.5), of(0.9, 0.6)])
+    assert dice == pytest.approx({"a": 0.4, "b": 0.6, "c": np.nan}, nan_ok=True)
+
+
+def test_a_study_without_lesion_stands_in_where_there_are_too_few():
+    ranks = ["worst", "median", "best"]
+    dice = {"a": np.nan, "b": 0.5, "c": 0.7, "d": np.nan}
+    assert [viewed_study(dice, rank, ranks) for rank in ranks] == [("b", "worst"), ("a", ""), ("c", "best")]
+    dice = {"a": np.nan, "b": 0.5, "c": np.nan}
+    assert [viewed_study(dice, rank, ranks) for rank in ranks] == [("b", "only"), ("a", ""), ("c", "")]
+    assert viewed_study({"a": np.nan}, "only", ["only"]) == ("a", "")
 
 
 def test_a_run_of_slices_holds_most_lesion():

@@ -130,3 +130,23 @@ def test_a_signal_stops_at_the_next_check(number, caplog):
     assert stop.value.code == 128 + number
     assert number.name in caplog.text
     assert signal.getsignal(number) is before
+
+
+def test_a_state_that_does_not_fit_the_training_is_set_aside(path, caplog):
+    def refuse(state):
+        raise ValueError(f"it has no {min({'weights'} - state.keys())}")
+
+    save_state(path, history=[])
+    assert load_state(path, FINGERPRINT, refuse) is None
+    assert "is no state of a training (it has no weights)" in caplog.text
+    assert not path.exists() and list(path.parent.glob("training-state.broken-*.pt"))
+
+
+def test_a_state_that_is_packed_is_set_aside(path, caplog):
+    save_state(path, weights={"a": torch.zeros(1000)})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    assert load_state(path, FINGERPRINT) is None and "it is packed" in caplog.text

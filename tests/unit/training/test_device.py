@@ -19,6 +19,7 @@ from lesionbench.training.device import (
     describe,
     hold_device,
     hold_gpu,
+    in_words,
     uses_bfloat16,
 )
 
@@ -182,6 +183,23 @@ def test_auto_without_cuda_is_mps_or_the_cpu(monkeypatch, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert choose_device("auto").type == expected
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_told(monkeypatch, caplog):
+    monkeypatch.delenv("SLURM_JOB_GPUS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(devices, "_nvidia_smi", lambda: {"aaaa": (2**30, 2**31, "575")})
+    assert choose_device("auto") == CPU
+    assert "nvidia-smi shows 1 GPU, and PyTorch" in caplog.text and "the CPU computes" in caplog.text
+    monkeypatch.setenv("SLURM_JOB_GPUS", "3")
+    with pytest.raises(UserError, match="SLURM gave this job the GPU 3, and PyTorch"):
+        choose_device("auto")
+    assert choose_device("cpu") == CPU
+
+
+def test_the_cpu_is_named_with_its_threads():
+    assert in_words(CPU) == f"the CPU ({torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)})"
 
 
 def test_free_memory_is_read_from_nvidia_smi(tmp_path, monkeypatch):

@@ -85,6 +85,6 @@ def test_weights_of_another_training_are_refused_and_older_records_do_not_say(tm
     with pytest.raises(UserError, match=r"one/weights\.safetensors: these are not the weights that run\.json"):
         read_run(one)
     record = json.loads((one / RECORD).read_text())
-    del record["weights_sha256"]
+    del record["weights_sha256"], record["recipe_sha256"]
     (one / RECORD).write_text(json.dumps(record))
     assert torch.equal(read_run(one)[0]["a"], TENSORS["a"] + 1)

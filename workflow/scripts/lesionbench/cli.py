@@ -3,12 +3,17 @@
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import shorten
 
 from lesionbench import __version__
-from lesionbench.commands import checking, packing, preparing, segmenting, watching
+from lesionbench.commands import checking, packing, preparing, segmenting, viewing, watching
 from lesionbench.errors import UserError
+from lesionbench.files import can_be_path
 
 COMMANDS = (
     preparing.add_init,
@@ -17,6 +22,7 @@ COMMANDS = (
     checking.add_check,
     watching.add_status,
     segmenting.add_segment,
+    viewing.add_view,
     packing.add_export_model,
     packing.add_export,
     packing.add_verify,
@@ -29,6 +35,7 @@ _EXAMPLES = f"""examples:
   lesionbench init data/my-scans
   {checking.EXAMPLE}
   {segmenting.EXAMPLE}
+  {viewing.EXAMPLE}
 
 `lesionbench COMMAND --help` explains a command. Training and comparing are done by Snakemake:
   snakemake --cores 8
@@ -36,8 +43,25 @@ _EXAMPLES = f"""examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0; 1 after a user's mistake; 2 after a wrong call; 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    """Run a command; return the exit status: 0; 1 after a user's mistake; 2 after a wrong call; 130 after Ctrl-C.
+
+    SIGTERM ends it with 143, as exceptions do: nothing half-written stays.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for path in _paths(options):
+        if not can_be_path(str(path)):
+            parser.error(f"no file can be called {shorten(ascii(str(path)), 60, placeholder='…')}")
+    if threading.current_thread() is not threading.main_thread():  # which alone may hear of signals
+        return _run(options)
+    previous = signal.signal(signal.SIGTERM, _leave)
+    try:
+        return _run(options)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         status = int(options.command(options) or 0)
@@ -52,11 +76,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read what was printed, such as `head`, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError as error:
+        print(f"lesionbench: too little memory ({error}). Free some, or ask for more.", file=sys.stderr)
+        return 1
     except OSError as error:  # what cannot be read is a UserError already
         written = getattr(options, options.written) or options.mask
         reason = f"{written} cannot be written ({error.strerror}: {error.filename})"
         print(f"lesionbench: {reason}. Choose a folder where you may write and that has room.", file=sys.stderr)
         return 1
+
+
+def _paths(options: argparse.Namespace) -> Iterator[Path]:
+    """Yield the paths that were given to a command."""
+    for value in vars(options).values():
+        yield from (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Path))
+
+
+def _leave(number: int, _: object) -> None:
+    """End as an exception does, so that nothing half-written stays."""
+    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

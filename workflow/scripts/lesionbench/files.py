@@ -4,14 +4,18 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from lesionbench.errors import UserError
 
+LARGEST_TEXT = 2**26  # bytes of a file that is read as text; of a thousand studies it takes a tenth
+LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes, of Linux
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _UMASK = os.umask(0o077)  # it can only be read by setting it
 os.umask(_UMASK)
@@ -67,11 +71,43 @@ def _lack_of_room(error: Exception, temporary: Path) -> str:
     return os.strerror(codes[0]) if codes else ""
 
 
+def read_bytes(path: str | Path, most: int = LARGEST_TEXT) -> bytes:
+    """Return the content of a file of at most `most` bytes.
+
+    Raises OSError where it is no regular file (a pipe would wait for ever, a device never end), ValueError where it is
+    larger.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return content
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """Open a file to read. Raises OSError where it is no regular file, before it is opened."""
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError(errno.EINVAL, "this is a folder, a pipe or a device, and no file", str(path))
+    return Path(path).open("rb")
+
+
+def read_json(path: str | Path, most: int = LARGEST_TEXT) -> dict[str, Any]:
+    """Return the object that a file holds as JSON. Raises OSError or ValueError where there is none."""
+    try:
+        content = json.loads(read_bytes(path, most))
+        json.dumps(content, ensure_ascii=False).encode()  # what could not be written again, as half a surrogate
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it holds no object of JSON")
+    return content
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits; of a folder, of its files in their order."""
     if Path(path).is_dir():
         return hashlib.sha256("".join(map(sha256, visible_files(path))).encode()).hexdigest()
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -107,6 +143,15 @@ def _states(folder: str | Path) -> Iterator[str]:
         elif entry.is_file():
             status = entry.stat()
             yield f"{entry.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def can_be_path(text: str) -> bool:
+    """Say whether a file may be called so: no part has more than 255 bytes, and there is no NUL in it."""
+    try:
+        parts = text.encode().split(b"/")
+    except UnicodeEncodeError:  # half a surrogate
+        return False
+    return "\0" not in text and max(map(len, parts)) <= LONGEST_NAME and len(text) < LONGEST_PATH
 
 
 def refuse_links_to_nothing(paths: Iterable[Path], key: str) -> None:

@@ -4,10 +4,12 @@ import hashlib
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lesionbench.errors import UserError
+from lesionbench.files import open_regular
 from lesionbench.words import first_few
 
 MANIFEST = "manifest-sha256.txt"
@@ -44,12 +46,12 @@ def unpack(path: Path, folder: Path) -> list[str]:
     limits above.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             if problem := _refuse(members, path.stat().st_size):
                 raise UserError(f"{path}: {problem}. It is no capsule, or was changed: nothing was unpacked.")
             found = {member.filename: _unpack_one(archive, member, folder) for member in members}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as a capsule ({error}). Copy it again.") from error
     if MANIFEST not in found:
         raise UserError(f"{path}: it has no {MANIFEST}, so it is no capsule. Make one with `lesionbench export`.")

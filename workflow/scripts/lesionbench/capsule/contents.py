@@ -4,7 +4,6 @@ Results and an unpacked capsule have the same files, so both are read here. Noth
 data set, no folder of masks.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +19,11 @@ from lesionbench.experiment.cohort import Cohort
 from lesionbench.experiment.config import check_resolved
 from lesionbench.experiment.plan import Experiment
 from lesionbench.experiment.rows import Row, Run, make_rows
+from lesionbench.files import read_json
 
 CONFIG = "config.json"
 KEYS = ("config", "reference_results", "sweeps", "environment")  # of that file
 INVENTORY = "dataset/studies.csv"
-MOST_RESAMPLES = 1_000_000  # more would keep who verifies waiting
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def read_finished(folder: Path) -> Finished:
     """Read which experiment results are of. Raises UserError where they are not whole, or damaged."""
     path = folder / CONFIG
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         config, reference, sweeps, environment = (content[key] for key in KEYS)
         settings = check_resolved(config)
         experiment = _experiment(folder, settings, reference, sweeps)
@@ -74,8 +73,6 @@ def read_finished(folder: Path) -> Finished:
         ) from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as the configuration of results ({error}).") from error
-    if settings["evaluation"]["resamples"] > MOST_RESAMPLES:
-        raise UserError(f"{path}: evaluation.resamples is above {MOST_RESAMPLES:,}. Comparing would take too long.")
     return Finished(folder, experiment, environment)
 
 
@@ -87,9 +84,19 @@ def _experiment(
     studies = _read_studies(folder / INVENTORY)
     folds = {fold.index: fold for fold in _folds(folder, settings["split"], studies)}
     cohorts = {name: _cohort(folder, name, section, rows) for name, section in settings["external"].items()}
-    dataset = DataSet.of(settings["dataset"])
-    section = settings["dataset"]
-    return Experiment(dataset, studies, section, settings, None, folds, rows, all_rows, reference, cohorts, sweeps)
+    return Experiment(
+        settings=settings,
+        folds=folds,
+        rows=rows,
+        all_rows=all_rows,
+        sweeps=sweeps,
+        dataset=DataSet.of(settings["dataset"]),
+        studies=studies,
+        section=settings["dataset"],
+        registry=None,
+        reference_results=reference,
+        external=cohorts,
+    )
 
 
 def _cohort(folder: Path, name: str, section: Mapping[str, Any], rows: Mapping[str, Row]) -> Cohort:

@@ -13,6 +13,7 @@ from typing import Any
 from lesionbench.capsule.contents import Finished
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
+from lesionbench.training.runfile import read_contents
 
 METADATA = "ro-crate-metadata.json"
 SNAKEFILE = "workflow/Snakefile"
@@ -100,7 +101,7 @@ def _inputs(results: Finished) -> Iterator[tuple[str, str]]:
 def records(results: Finished) -> Iterator[dict[str, Any]]:
     """Yield the records of the trainings."""
     for path in sorted(results.folder.glob("models/*/*/*/run.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
+        yield read_contents(path, ("environment",))
 
 
 def _times(results: Finished) -> Iterator[str]:

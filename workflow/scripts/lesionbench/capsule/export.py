@@ -1,5 +1,7 @@
 """Results packed for a reviewer: everything but scans and reference masks, of which the hashes go in."""
 
+import logging
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +12,28 @@ from lesionbench.environment import SCRIPTS
 from lesionbench.errors import UserError
 from lesionbench.files import atomic, sha256, visible_files
 
+logger = logging.getLogger(__name__)
+
 REPORT = "report.html"
-_CODE = (".py", ".smk", ".yaml", ".rst", ".jinja", ".csv", ".json", "")  # of the workflow, without caches
+_CODE = (
+    ".py",
+    ".smk",
+    ".yaml",
+    ".rst",
+    ".jinja",
+    ".js",
+    ".css",
+    ".csv",
+    ".json",
+    "",
+)  # of the workflow, without caches
 
 
 def export(folder: Path, capsule: Path, with_report: bool = True) -> int:
     """Pack results into a capsule; return how many files it holds.
 
-    with_report: whether report.html goes in where it was made; its pictures show slices of CT.
+    with_report: whether report.html goes in where it was made; its pictures show slices of CT. With pages of the viewer
+    it holds whole CTs, and is left out.
 
     Raises UserError where the results are not finished, or a file that would go in is, byte for byte, a scan or a
     reference mask of the data set.
@@ -25,7 +41,7 @@ def export(folder: Path, capsule: Path, with_report: bool = True) -> int:
     results = read_finished(folder)
     files = {f"results/{name}": path for name, path in files_of(results).items()}
     report = folder / REPORT
-    if with_report and report.is_file():
+    if with_report and report.is_file() and not _holds_scans(report):
         files[f"results/{REPORT}"] = report
     _refuse_sources(results, files)
     files |= _workflow()
@@ -33,6 +49,18 @@ def export(folder: Path, capsule: Path, with_report: bool = True) -> int:
     with atomic(capsule) as temporary:
         write_archive(temporary, {**files, METADATA: metadata})
     return len(files) + 2
+
+
+def _holds_scans(report: Path) -> bool:
+    """Say, also in a warning, whether a report has pages of the viewer, which hold whole CTs and reference masks."""
+    found = re.search(rb"viewer/(worst|median|best|only)\.html", report.read_bytes()) is not None
+    if found:
+        logger.warning(
+            "%s: left out, because its pages to scroll through studies hold whole CTs. To put it in, set "
+            "`figures.viewer: false` and make it again.",
+            report,
+        )
+    return found
 
 
 def _refuse_sources(results: Finished, files: dict[str, Path]) -> None:

@@ -37,6 +37,7 @@ from lesionbench.report.subgroup_table import subgroups
 from lesionbench.report.subset_table import slices_by_subset
 from lesionbench.report.sweep_tables import sweep_tables
 from lesionbench.report.tables import Table, write_table
+from lesionbench.training.runfile import read_contents
 
 FORMATS = ("csv", "md", "tex", "html")
 _VOLUMES = ("predicted_ml", "volume_difference_ml", "absolute_volume_difference_ml")
@@ -137,8 +138,7 @@ def redo_checklist(results: Finished, folder: Path) -> None:
 
 def _record(results: Finished, run: Run) -> dict[str, Any]:
     path = results.folder / run_folder("models", run) / "run.json"
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    return read_contents(path, ("environment", "device"))
 
 
 def own_networks(results: Finished) -> list[str]:

@@ -5,8 +5,8 @@ import math
 import sys
 from pathlib import Path
 
-from lesionbench.commands import Commands
-from lesionbench.data.reading import Reading, is_nifti
+from lesionbench.commands import Commands, add_reading, reading_of
+from lesionbench.data.reading import is_nifti
 from lesionbench.errors import UserError
 from lesionbench.segmentation.inputs import find_scans
 from lesionbench.segmentation.runs import find_runs
@@ -66,17 +66,7 @@ def add_segment(commands: Commands) -> None:
         help="the file, or the package, of a network of your own: code that you trust, which is executed",
     )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
-    segment.add_argument("--series", help="UID, number or description of the CT series, where a folder holds several")
-    segment.add_argument(
-        "--geometry", choices=["sform", "qform"], help="what says where the voxels lie, where a NIfTI header says both"
-    )
-    segment.add_argument(
-        "--window",
-        type=float,
-        nargs=2,
-        metavar=("CENTRE", "WIDTH"),
-        help="of a scan in grey values from 0 to 255: the window in HU that they stand for",
-    )
+    add_reading(segment)
     segment.add_argument("--probabilities", action="store_true", help="write the probabilities of lesion too (8 bits)")
     segment.add_argument("--preview", action="store_true", help="write a picture of slices with contours too (PNG)")
     segment.add_argument("--dicom-seg", action="store_true", help="write a DICOM segmentation of a DICOM series too")
@@ -90,8 +80,10 @@ def add_segment(commands: Commands) -> None:
 def _segment(options: argparse.Namespace) -> int:
     """Segment one scan to a mask, or any number into a folder; return 1 if a scan failed."""
     _refuse_outputs(options)
-    reading, runs = _reading(options), find_runs(options.run)
+    reading, runs = reading_of(options), find_runs(options.run)
     scans = find_scans(options.input, options.series) if options.out else []
+    if options.lungs and not options.lungs.is_file():
+        raise UserError(f"--lungs {options.lungs}: there is no such file. Check the path.")
     if options.lungs and len(scans) != 1:
         raise UserError(f"--lungs is the mask of one scan, and there are {len(scans)}. Segment them one by one.")
     from lesionbench.segmentation import batch  # here, because PyTorch takes seconds
@@ -138,13 +130,6 @@ def _refuse_outputs(options: argparse.Namespace) -> None:
     if mask.resolve() == scan.resolve():
         raise UserError(f"{mask}: this is the scan, which the mask would replace. Give the mask another name.")
     options.mask = mask
-
-
-def _reading(options: argparse.Namespace) -> Reading:
-    if options.window and not options.window[1] > 0:
-        raise UserError(f"--window: the width {options.window[1]:g} is not above 0. Give centre and width in HU.")
-    intensity = {"window": options.window} if options.window else "hu"
-    return Reading(intensity=intensity, geometry=options.geometry, series=options.series)
 
 
 def _threshold(text: str) -> float:

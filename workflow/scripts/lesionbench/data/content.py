@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from lesionbench.files import folder_state
+from lesionbench.files import folder_state, open_regular
 
 _WHOLE = 2**23  # bytes; a larger file counts by samples
 _TAIL = 2**16
@@ -39,7 +39,7 @@ def look(path: str | Path) -> tuple[str, bool]:
     if path.is_dir():
         return folder_state(path), False
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             tail_tells = _is_single_gzip(file, size)
             return f"{size}-{_sum(file, size, tail_tells):08x}", tail_tells or size <= _WHOLE

@@ -2,8 +2,6 @@
 
 import math
 import re
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lesionbench.data.arrays import Form, read_arrays
 from lesionbench.data.volume import Volume, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
@@ -54,10 +53,11 @@ def write_fingerprints(fingerprints: Mapping[str, np.ndarray], path: str | Path)
 
 def read_fingerprints(path: str | Path) -> dict[str, np.ndarray]:
     """Read what `write_fingerprints` wrote. Raises UserError, naming the file, where it is missing or damaged."""
+    forms = {"studies": Form("U", (None,)), "fingerprints": Form("uint8", (None, math.prod(SHAPE)))}
     try:
-        with np.load(path) as arrays:
-            return dict(zip(arrays["studies"].tolist(), arrays["fingerprints"], strict=True))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path, forms)
+        return dict(zip(arrays["studies"].tolist(), arrays["fingerprints"], strict=True))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read as fingerprints ({error}). Delete it and run the workflow again, which writes it."
         ) from error

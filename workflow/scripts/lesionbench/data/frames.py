@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import atomic, open_regular
 
 # The columns of words in all tables that are read back; every other column is numbers.
 TEXT = [
@@ -26,7 +26,8 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     Raises UserError, naming the file, where it is missing or damaged.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, na_filter=False)
+        with open_regular(path) as file:
+            frame = pd.read_csv(file, dtype=str, na_filter=False)
         # Of lines longer than the header pandas would make the first cells the index, and so shift all others.
         if not isinstance(frame.index, pd.RangeIndex):
             raise ValueError("its lines have more cells than its header")

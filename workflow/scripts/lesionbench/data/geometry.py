@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from lesionbench.data.volume import Forms, Grid, corner_offsets
+from lesionbench.data.volume import LAST_CODE, Forms, Grid, corner_offsets
 from lesionbench.errors import UserError
 from lesionbench.words import listed
 
@@ -152,7 +152,8 @@ def _told(found: dict[str, np.ndarray], broken: dict[str, str] | None = None) ->
 
 def _kept(header: nib.Nifti1Header, found: dict[str, np.ndarray], affine: np.ndarray) -> Forms | None:
     """Return the forms to write with what is made from an image, None where they are the usual ones."""
-    codes = tuple(int(header[f"{name}_code"]) if name in found else 0 for name in ("sform", "qform"))
+    given = (int(header[f"{name}_code"]) if name in found else 0 for name in ("sform", "qform"))
+    codes = tuple(code if code <= LAST_CODE else 1 for code in given)  # no reader knows what others mean
     forms = [found.get(name, affine) for name in ("sform", "qform")]
     if codes == (1, 1) and all((np.abs(form - affine) <= 1e-3).all() for form in forms):
         return None

@@ -189,7 +189,8 @@ def _study_name(known: Collection[str], study_id: str, *files: str) -> str:
     for file in files:
         if file:
             return mask_stem(file)
-    return f"study_{int(study_id):04d}" if study_id.isdecimal() and study_id not in known else study_id
+    is_short = study_id.isdecimal() and len(study_id) < 10 and study_id not in known
+    return f"study_{int(study_id):04d}" if is_short else study_id
 
 
 def _missing_files(registry: pd.DataFrame, root: Path) -> list[Finding]:

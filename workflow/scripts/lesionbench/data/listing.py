@@ -4,15 +4,22 @@ Imported while Snakemake parses the workflow, so it needs nothing but the standa
 """
 
 import csv
+import re
 from collections.abc import Collection
-from io import StringIO
+from contextlib import closing
+from io import BytesIO, StringIO
 from pathlib import Path
 from unicodedata import normalize
+from zipfile import ZipFile
 
 from lesionbench.errors import UserError
-from lesionbench.files import refuse_links_to_nothing
+from lesionbench.files import read_bytes, refuse_links_to_nothing
 
 _SEPARATORS = ",;\t|"
+_LARGEST_WORKBOOK = 2**28  # bytes, unpacked
+_MOST_CELLS = 20_000_000
+# A sheet ends at XFD1048576.
+_OUTSIDE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{4,}\d*|[A-Za-z]*\d{8,})["']""")
 _TITLE_LINES = 20  # among which the header may be
 
 
@@ -38,7 +45,7 @@ def read_listing(path: str | Path, key: str, needed: Collection[str]) -> tuple[l
         for line in lines[1:]:
             if any(line[len(header) :]):
                 raise ValueError(f"the line of {line[0]} has more cells than the header, {len(line)} for {len(header)}")
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError) as error:
+    except (OSError, csv.Error, ValueError) as error:
         kind = "a workbook" if is_sheet else "CSV in UTF-8"
         raise UserError(f"{key}: {path} cannot be read as {kind} ({error}). Save it again.") from None
     rows = [dict(zip(header, line, strict=False)) for line in lines[1:]]
@@ -57,7 +64,7 @@ def _find_header(readings: list[list[list[str]]], needed: Collection[str]) -> li
 
 
 def _csv(path: Path, needed: Collection[str]) -> list[list[str]]:
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         text, foreign = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"), None
     except UnicodeDecodeError as error:
@@ -73,18 +80,43 @@ def _csv(path: Path, needed: Collection[str]) -> list[list[str]]:
 
 
 def _sheet(path: Path) -> list[list[str]]:
-    """Return the cells as they are shown: a whole number without decimals, an empty cell as nothing."""
-    from zipfile import BadZipFile
+    """Return the cells as they are shown: a whole number without decimals, an empty cell as nothing.
 
+    Empty lines, and empty cells at the end of a line, are left out while it is read: of a single cell at the far end of
+    a sheet, openpyxl makes 17 billion.
+    """
     from openpyxl import load_workbook
 
+    content = read_bytes(path)
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except BadZipFile as error:
-        raise ValueError(str(error)) from None
-    rows = [[_text(cell) for cell in row] for row in book.worksheets[0].iter_rows(values_only=True)]
-    book.close()
+        _check_workbook(content)
+        with closing(load_workbook(BytesIO(content), read_only=True, data_only=True)) as book:
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()
+            rows, looked_at = [], 0
+            for row in sheet.iter_rows(values_only=True):
+                looked_at += 1 + len(row)
+                if looked_at > _MOST_CELLS:
+                    raise ValueError(f"its first sheet has more than {_MOST_CELLS:,} cells")
+                cells = [_text(cell) for cell in row]
+                while cells and not cells[-1]:
+                    cells.pop()
+                if cells:
+                    rows.append(cells)
+    except Exception as error:  # whatever openpyxl and its readers of XML raise for what is no workbook
+        raise ValueError(str(error) or type(error).__name__) from error
     return rows
+
+
+def _check_workbook(content: bytes) -> None:
+    """Raise ValueError where a workbook claims to be larger than any table, or has cells where no sheet has."""
+    with ZipFile(BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _LARGEST_WORKBOOK:
+            raise ValueError(f"it claims {size:,} bytes, unpacked")
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/") and (place := _OUTSIDE.search(archive.read(name))):
+                raise ValueError(f"it has a cell at {place[1].decode()}, where no sheet has one")
 
 
 def _text(cell: object) -> str:

@@ -8,11 +8,12 @@ Needs nothing beyond the standard library.
 import csv
 import zipfile
 from collections.abc import Mapping
+from io import StringIO
 from os.path import relpath
 from pathlib import Path
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic
+from lesionbench.files import atomic, open_regular, read_bytes
 
 COLUMNS = ("study", "slices", "crc32")
 
@@ -39,8 +40,7 @@ def read_manifest(path: str | Path) -> dict[str, Path]:
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+        header, *rows = csv.reader(StringIO(read_bytes(path).decode(), newline=""))
         if tuple(header) != COLUMNS:
             raise ValueError(f"its columns are {', '.join(header)}")
         return {study: Path(relpath(path.parent / stack)) for study, stack, _ in rows}
@@ -53,7 +53,7 @@ def read_manifest(path: str | Path) -> dict[str, Path]:
 
 def _sums(stack: str | Path) -> str:
     try:
-        with zipfile.ZipFile(stack) as archive:
+        with open_regular(stack) as file, zipfile.ZipFile(file) as archive:
             return " ".join(f"{Path(member.filename).stem}={member.CRC:08x}" for member in archive.infolist())
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(

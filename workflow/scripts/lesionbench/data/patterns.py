@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from lesionbench.data.reading import SUFFIXES
 from lesionbench.errors import UserError
-from lesionbench.files import refuse_links_to_nothing
+from lesionbench.files import LONGEST_NAME, can_be_path, refuse_links_to_nothing
 
 WILDCARDS = ("study", "category", "patient", "set")
 # Packed and unpacked NIfTI stand for each other.
@@ -103,7 +104,9 @@ class Pattern:
             yield _part_regex(part, is_file, seen if named else None)
 
     def _check(self) -> None:
-        label = f"{self.key}: {self.text!r}"
+        label = f"{self.key}: {shorten(repr(self.text), 200, placeholder='…')}"
+        if not can_be_path(_WILDCARD.sub("", self.text)):
+            raise UserError(f"{label}: no file can be called so. A name has {LONGEST_NAME} bytes at most.")
         leaf = self.key.rpartition(".")[2]
         if (rest := _WILDCARD.sub("", self.text)) and set(rest) & set("{}"):
             raise UserError(f"{label} has a brace without its partner. Write wildcards as {{study}}.")

@@ -1,7 +1,5 @@
 """A study as slices of one plane, clipped to a Hounsfield window, and the file that keeps them for training."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
+from lesionbench.data.arrays import Form, read_arrays, read_shapes
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.volume import Forms, Volume, match_grid, slice_spacing, to_slices
+from lesionbench.data.volume import LAST_CODE, PLANES, Forms, Volume, match_grid, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+
+_FORMS = {
+    "study": Form("U"),
+    "plane": Form("U"),
+    "image": Form("int16", (None, None, None)),
+    "mask": Form("uint8", (None, None, None), needed=False),
+    "affine": Form("f", (4, 4)),
+    "spacing": Form("f", (3,)),
+    "sform": Form("f", (4, 4), needed=False),
+    "qform": Form("f", (4, 4), needed=False),
+    "codes": Form("i", (2,), needed=False),
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,9 @@ def save_stack(stack: SliceStack, path: str | Path) -> None:
 
 def load_stack(path: str | Path) -> SliceStack:
     """Read a stack written by `save_stack`. Raises UserError, naming the file, where it is missing or damaged."""
-    with _readable(path), np.load(path) as arrays:
-        return SliceStack(
+    with _readable(path):
+        arrays = read_arrays(path, _FORMS)
+        stack = SliceStack(
             study=str(arrays["study"]),
             plane=str(arrays["plane"]),
             image=arrays["image"],
@@ -82,26 +94,47 @@ def load_stack(path: str | Path) -> SliceStack:
             spacing=arrays["spacing"],
             forms=_forms(arrays),
         )
+        _check(stack)
+        return stack
 
 
 def _forms(arrays: Mapping[str, np.ndarray]) -> Forms | None:
-    if "codes" not in arrays:
+    parts = [arrays[name] for name in Forms._fields if name in arrays]
+    if not parts:
         return None
-    return Forms(arrays["sform"], arrays["qform"], tuple(arrays["codes"].tolist()))
+    sform, qform, codes = parts  # a ValueError where one is missing
+    return Forms(sform, qform, tuple(codes.tolist()))
+
+
+def _check(stack: SliceStack) -> None:
+    """Raise ValueError where the parts of a stack do not fit each other."""
+    if stack.plane not in PLANES:
+        raise ValueError(f"its plane is {stack.plane!r}")
+    if not stack.image.size:
+        raise ValueError("it has no slices")
+    if stack.mask is not None and (stack.mask.shape != stack.image.shape or stack.mask.max() > 1):
+        raise ValueError("its mask does not fit its image")
+    if abs(np.linalg.det(stack.affine[:3, :3])) < 1e-9:
+        raise ValueError("its affine is singular")
+    if not np.allclose(stack.spacing, slice_spacing(stack.affine, stack.plane), rtol=1e-3):
+        raise ValueError("its spacing is not that of its affine")
+    if stack.forms and not 0 <= min(stack.forms.codes) <= max(stack.forms.codes) <= LAST_CODE:
+        raise ValueError("its forms have codes that NIfTI does not know")
 
 
 def stack_shape(path: str | Path) -> tuple[int, int, int]:
     """Return (slices, height, width) of a saved stack from its header alone, to size memory before loading."""
-    with _readable(path), zipfile.ZipFile(path) as archive, archive.open("image.npy") as member:
-        np.lib.format.read_magic(member)
-        (slices, height, width), _, _ = np.lib.format.read_array_header_1_0(member)
+    with _readable(path):
+        slices, height, width = read_shapes(path, _FORMS)["image"]
         return slices, height, width
 
 
 def stack_spacing(path: str | Path) -> list[float]:
     """Return mm between slices, rows and columns of a saved stack, without reading its slices."""
-    with _readable(path), np.load(path) as arrays:
-        spacing: list[float] = arrays["spacing"].tolist()
+    with _readable(path):
+        spacing: list[float] = read_arrays(path, {"spacing": _FORMS["spacing"]})["spacing"].tolist()
+        if min(spacing) <= 0:
+            raise ValueError(f"its spacing is {spacing}")
         return spacing
 
 
@@ -109,7 +142,7 @@ def stack_spacing(path: str | Path) -> list[float]:
 def _readable(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read as slices ({error}). Delete it and run the workflow again, which rebuilds it."
         ) from error

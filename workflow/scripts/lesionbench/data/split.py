@@ -220,7 +220,7 @@ def _read_rows(path: Path) -> list[tuple[int, str, str]]:
         study, fold, subset = line.get("study", ""), line.get("fold", "0"), line.get("subset")
         if subset == "":
             continue
-        if subset not in SUBSETS or not (fold.isascii() and fold.isdigit()):
+        if subset not in SUBSETS or not (fold.isascii() and fold.isdigit() and len(fold) < 5):
             raise UserError(
                 f"split.file: {path}, study {study!r}: subset {subset!r}, fold {fold!r}. The column subset "
                 f"must be one of {', '.join(SUBSETS)}, the column fold a number from 0."

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 from unicodedata import normalize
 
@@ -21,7 +22,7 @@ from lesionbench.data.proposals import nearest
 from lesionbench.data.reading import is_nifti
 from lesionbench.data.study_table import Line, read_study_table
 from lesionbench.errors import UserError
-from lesionbench.files import refuse_links_to_nothing
+from lesionbench.files import can_be_path, refuse_links_to_nothing
 from lesionbench.words import first_few
 
 CATEGORIES = ("CT-0", "CT-1", "CT-2", "CT-3", "CT-4")
@@ -202,6 +203,10 @@ def _resolve(dataset: DataSet, label: str, kind: str, text: str) -> Path | None:
     """Return the file that a cell names, below the data set's root or else beside the table."""
     if not text:
         return None
+    if not can_be_path(text):
+        raise UserError(
+            f"{label}: its {kind} cannot be the name of a file: {shorten(ascii(text), 60, placeholder='…')}."
+        )
     places = [Path(folder, text) for folder in (dataset.root, Path(str(dataset.table)).parent)]
     refuse_links_to_nothing(places, f"{dataset.key}.table")
     found = next((path for path in places if path.exists()), None)

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 # on the left of an axial or coronal picture, anterior on the left of a sagittal one, anterior or head on top.
 _DIRECTIONS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
 PLANES = tuple(_DIRECTIONS)
+LAST_CODE = 5  # of what NIfTI's sform_code and qform_code may say
 
 
 class Grid(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesionbench.errors import UserError
+from lesionbench.errors import DAMAGED, UserError
 from lesionbench.evaluation.metrics import METRICS
 from lesionbench.evaluation.scores import (
     compared_studies,
@@ -29,8 +29,9 @@ from lesionbench.evaluation.statistics import (
     recipe_estimates,
     training_spread,
 )
-from lesionbench.files import atomic
+from lesionbench.files import atomic, read_json
 
+LARGEST = 2**30  # bytes of a comparison
 FAILURE = 0.1  # a Dice below it
 WITHOUT_LESION = ("false_positive_ml", "any_false_positive")  # the metrics of studies without lesion
 
@@ -194,14 +195,14 @@ def write_comparison(comparison: Comparison, path: str | Path) -> None:
 def read_comparison(path: str | Path) -> Comparison:
     """Read what `write_comparison` wrote. Raises UserError, naming the file, where it is missing or damaged."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path, LARGEST)
         content["scores"] = {metric: _to_frame(frame) for metric, frame in content["scores"].items()}
         sample = content["sample"]
         sample["coverage"] = np.nan if sample["coverage"] is None else sample["coverage"]
         names = ("models", "pairs", "ranks", "readings", "sweeps", "sweep_rows")
         frames = {name: _to_frame(content[name]) for name in names}
         return Comparison(**content | frames | {"sample": Sample(**sample)})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*DAMAGED, NotImplementedError) as error:  # pandas has its own way with types that are none
         raise UserError(
             f"{path}: cannot be read as a comparison ({error}). Delete it and run the workflow again, which makes it."
         ) from error

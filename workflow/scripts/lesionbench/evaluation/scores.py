@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lesionbench.data.frames import read_frame
+from lesionbench.errors import UserError
 
 READINGS = {
     "study": "per study",
@@ -26,6 +27,8 @@ def collect_scores(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -
     frames = []
     for path, (model, fold, seed) in zip(paths, runs, strict=True):
         frame = read_frame(path)
+        if known := {"model", "fold", "seed"} & {*frame}:
+            raise UserError(f"{path}: no scores have a column {min(known)}. Delete it and run the workflow again.")
         frame.insert(0, "model", model)
         frame.insert(1, "fold", fold)
         frame.insert(2, "seed", seed)

@@ -1,6 +1,5 @@
 """Choosing among rows that differ in a setting: on the validation studies, and on the test, where it is optimistic."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesionbench.evaluation.scores import collect_scores
+from lesionbench.data.frames import read_frame
+from lesionbench.errors import UserError
 from lesionbench.evaluation.statistics import CONFIDENCE, SEED, dice_interval, fewest_studies, over_patients
+from lesionbench.training.runfile import read_contents
 
 SWEEP_COLUMNS = [
     "sweep", "label", "rows", "chosen", "chosen_dice", "chosen_low", "chosen_high", "best", "best_dice",
@@ -33,15 +34,19 @@ def read_validation(
 ) -> pd.DataFrame:
     """Return the validation Dice of each run's best epoch: model, fold, seed, validation_dice.
 
-    The arguments are the history.csv, the run.json and the (model, fold, seed) of each run, in the same order.
+    The arguments are the history.csv, the run.json and the (model, fold, seed) of each run, in the same order. Raises
+    UserError, naming the file, where one is damaged or they do not fit.
     """
-    if not runs:
-        return pd.DataFrame(columns=["model", "fold", "seed", "validation_dice"])
-    best = [json.loads(Path(path).read_text(encoding="utf-8"))["best_epoch"] for path in records]
-    epochs = collect_scores(histories, runs)
-    lengths = epochs.groupby(["model", "fold", "seed"], sort=False).size()
-    kept: pd.DataFrame = epochs[epochs["epoch"].to_numpy() == np.repeat(best, lengths)].reset_index(drop=True)
-    return kept[["model", "fold", "seed", "validation_dice"]]
+    rows = []
+    for history, record, run in zip(histories, records, runs, strict=True):
+        best = read_contents(record, ("best_epoch",))["best_epoch"]
+        frame = read_frame(history)
+        known = {"epoch", "validation_dice"} <= {*frame}
+        dice = frame.loc[frame["epoch"] == best, "validation_dice"].tolist() if known else []
+        if len(dice) != 1:
+            raise UserError(f"{history}: it has no line of epoch {best}, the best by {record}. Train again.")
+        rows.append((*run, dice[0]))
+    return pd.DataFrame(rows, columns=["model", "fold", "seed", "validation_dice"])
 
 
 def left_out_scores(scores: np.ndarray, draws: np.ndarray) -> np.ndarray:

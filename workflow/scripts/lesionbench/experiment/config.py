@@ -8,15 +8,13 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
-from functools import cache, reduce
-from math import isfinite
+from functools import reduce
 from os import PathLike
 from pathlib import Path
 from typing import Any
 from unicodedata import category
 
 import yaml
-from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
@@ -26,20 +24,7 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 from lesionbench.models.own import own_network
 from lesionbench.models.programs import Program
-
-# Of floats, jsonschema takes nan and infinity for numbers.
-_FINITE = Draft202012Validator.TYPE_CHECKER.redefine(
-    "number", lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
-)
-_Validator = validators.extend(Draft202012Validator, type_checker=_FINITE)  # type: ignore[no-untyped-call]
-SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
-
-
-@cache
-def read_schema() -> dict[str, Any]:
-    """Return the JSON schema of the configuration."""
-    schema: dict[str, Any] = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    return schema
+from lesionbench.schema import Validator, brief, read_schema
 
 
 def fill_empty_sections(config: MutableMapping[str, Any], files: Iterable[str | PathLike[str]]) -> None:
@@ -126,7 +111,7 @@ def check_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    errors = sorted(_Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    errors = sorted(Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
         found = [message for error in errors for message in _messages(_innermost(error))]
         raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
@@ -338,14 +323,14 @@ def _complaint(error: ValidationError) -> str:
     if error.validator == "type" and given is None:
         return "it is empty, or null."
     if error.validator == "type" and wanted in ("integer", "number") and isinstance(given, str):
-        return f"{given!r} is text, not a number."
+        return f"{brief(repr(given))} is text, not a number."
     if error.validator == "type" and wanted == "number" and isinstance(given, float):
         return f"{given} is not finite."
     if error.validator == "type" and "string" in wanted and not isinstance(given, (dict, list)):
         return f"YAML reads {spoken(given)} there, which is not text. Write what you mean in quotes: '{spoken(given)}'."
     if error.validator == "minItems" and not given:
         return "the list is empty."
-    return f"{error.message}."
+    return f"{brief(error.message)}."
 
 
 def _line(name: str, schema: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 Imported while Snakemake parses, so it needs nothing beyond what `config` needs, and it writes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from lesionbench.data.content import content
 from lesionbench.data.preprocessing import Preprocessing
-from lesionbench.data.split import SUBSETS, Fold, Split, make_folds
+from lesionbench.data.split import SUBSETS, Split, make_folds
 from lesionbench.data.studies import (
     CATEGORIES,
     DataSet,
@@ -33,8 +33,8 @@ from lesionbench.experiment.checks import (
 from lesionbench.experiment.cohort import Cohort, find_cohorts
 from lesionbench.experiment.collection import Collection
 from lesionbench.experiment.config import resolve_with_sweeps
-from lesionbench.experiment.digest import code_digest
-from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained, make_rows
+from lesionbench.experiment.roster import Roster
+from lesionbench.experiment.rows import Run, Trained, make_rows
 from lesionbench.experiment.scan_sets import SEGMENTED, SEVERITY, ScanSet, check_segmenting, given_scans, unseen_studies
 from lesionbench.experiment.sweeps import compared_sweeps
 from lesionbench.models.programs import LEARNED
@@ -42,26 +42,18 @@ from lesionbench.words import counted
 
 
 @dataclass(frozen=True)
-class Experiment(Collection):
+class Experiment(Collection, Roster):
     """A resolved configuration with the studies that it finds, the folds that it makes of them, and its rows.
 
-    registry: the data set's list of studies and classes, None where there is none;
-    rows: the models that are compared, by name, in the order of the tables; all_rows: those and the further members of
-    ensembles; reference_results: the numbers to set beside ours, a row of model, mean Dice and maximum Dice each;
-    external: further data sets to test on, by name; sweeps: the label and the compared `rows` of
-    each sweep, by its model.
+    registry: the data set's list of studies and classes, None where there is none; reference_results: the numbers to
+    set beside ours, a row of model, mean Dice and maximum Dice each; external: further data sets to test on, by name.
 
     Methods take numbers as text too, as Snakemake's wildcards are; paths hold its path variables.
     """
 
-    settings: dict[str, Any]
     registry: Path | None
-    folds: dict[int, Fold]
-    rows: dict[str, Row]
-    all_rows: dict[str, Row]
     reference_results: list[list[Any]]
     external: dict[str, Cohort]
-    sweeps: dict[str, dict[str, Any]]
 
     @cached_property
     def annotated_scans(self) -> list[str]:
@@ -87,57 +79,6 @@ class Experiment(Collection):
         return sum(len(fold.test) / len(fold.train) for fold in self.folds.values()) / len(self.folds)
 
     @cached_property
-    def labels(self) -> dict[str, str]:
-        """The models' names in tables and figures, in their order."""
-        return {model: row.label for model, row in self.rows.items()}
-
-    @cached_property
-    def all_labels(self) -> dict[str, str]:
-        """The same, and those of further members of ensembles."""
-        return {model: row.label for model, row in self.all_rows.items()}
-
-    @cached_property
-    def networks(self) -> dict[str, Trained]:
-        """The rows that are trained here, with those that are members of ensembles only."""
-        return {model: row for model, row in self.all_rows.items() if isinstance(row, Trained)}
-
-    @cached_property
-    def network_labels(self) -> dict[str, str]:
-        """The names of the models that are trained here."""
-        return {model: row.label for model, row in self.networks.items()}
-
-    @cached_property
-    def made_here(self) -> dict[str, MadeHere]:
-        """The rows whose masks rules make."""
-        return {model: row for model, row in self.all_rows.items() if isinstance(row, MadeHere)}
-
-    @cached_property
-    def ensembles(self) -> dict[str, Ensemble]:
-        """The rows that average others."""
-        return {model: row for model, row in self.rows.items() if isinstance(row, Ensemble)}
-
-    @cached_property
-    def methods(self) -> dict[str, Method]:
-        """The rows that an external method makes, with those that are members of ensembles only."""
-        return {model: row for model, row in self.all_rows.items() if isinstance(row, Method)}
-
-    @cached_property
-    def costs(self) -> dict[str, list[str]]:
-        """The trained models whose costs are added for each row of the table of costs."""
-        trained = self.networks.keys() | self.methods.keys()
-        alone = {model: [model] for model in self.rows if model in trained}
-        members = {
-            model: [member.model for member in row.members if member.model in trained]
-            for model, row in self.ensembles.items()
-        }
-        return {model: (alone | members)[model] for model in self.rows if (alone | members).get(model)}
-
-    @cached_property
-    def best_epoch_by(self) -> dict[str, str]:
-        """What the best epoch of each model that is trained here is judged by."""
-        return {model: row.recipe.best_epoch_by for model, row in self.networks.items()}
-
-    @cached_property
     def cuts(self) -> dict[str, Preprocessing]:
         """All ways in which slices are cut, by their names."""
         own = [row.preprocessing for row in self.networks.values()]
@@ -149,69 +90,9 @@ class Experiment(Collection):
         return Preprocessing(**self.settings["preprocessing"])
 
     @cached_property
-    def runs(self) -> list[Run]:
-        """All runs, in the order of the tables."""
-        return [run for row in self.rows.values() for run in row.runs(self.folds, self.settings["seeds"])]
-
-    @cached_property
-    def trainings(self) -> list[Run]:
-        """The runs of the models that are trained here."""
-        return [run for row in self.networks.values() for run in row.runs(self.folds, self.settings["seeds"])]
-
-    @cached_property
-    def method_runs(self) -> list[Run]:
-        """The runs of external methods."""
-        return [run for row in self.methods.values() for run in row.runs(self.folds, self.settings["seeds"])]
-
-    @cached_property
-    def costed(self) -> list[Run]:
-        """The runs whose time and memory are known: those of networks, then those of external methods."""
-        return [*self.trainings, *self.method_runs]
-
-    @cached_property
-    def sweep_trainings(self) -> list[Run]:
-        """The runs of the rows of sweeps that are trained here."""
-        swept = {model for sweep in self.sweeps.values() for model in sweep["rows"]}
-        return [run for run in self.trainings if run.model in swept]
-
-    @cached_property
-    def choices(self) -> list[Run]:
-        """The runs whose operating point is chosen on validation studies."""
-        rows = [row for row in self.made_here.values() if row.point.is_to_choose]
-        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
-
-    @cached_property
-    def choice_labels(self) -> dict[str, str]:
-        """The names of the models whose operating points are chosen."""
-        return {run.model: self.made_here[run.model].label for run in self.choices}
-
-    @cached_property
-    def calibrated(self) -> list[Run]:
-        """The runs whose probabilities are judged, where they are kept; that of an external method may leave none."""
-        kept = self.settings["evaluation"]["probabilities"]
-        rows = [row for row in self.rows.values() if kept and isinstance(row, MadeHere) and row.needs_ct]
-        return [run for row in rows for run in row.runs(self.folds, self.settings["seeds"])]
-
-    @cached_property
-    def calibrated_labels(self) -> dict[str, str]:
-        """The names of the models whose probabilities are judged."""
-        return {run.model: self.rows[run.model].label for run in self.calibrated}
-
-    @cached_property
     def lesion_scoring(self) -> dict[str, Any]:
         """What the number of lesions that are found depends on beside the masks."""
         return {"min_lesion_mm3": self.settings["evaluation"]["min_lesion_mm3"]}
-
-    @cached_property
-    def segmenting(self) -> dict[str, Row]:
-        """The rows that segment further scans."""
-        wanted = self.settings["segment"]["models"] or list(self.rows)
-        return {model: row for model, row in self.rows.items() if row.can_segment and model in wanted}
-
-    @cached_property
-    def segmenting_labels(self) -> dict[str, str]:
-        """Their names in tables and figures."""
-        return {model: row.label for model, row in self.segmenting.items()}
 
     @cached_property
     def scan_sets(self) -> dict[str, ScanSet]:
@@ -240,9 +121,12 @@ class Experiment(Collection):
         return all(self.studies[study].ct for study in self.tested(self.first_fold))
 
     @cached_property
-    def elsewhere(self) -> dict[str, str]:
-        """The folders of the rows whose masks were made elsewhere, by their names in words."""
-        return {row.label: row.folder for row in self.rows.values() if isinstance(row, Elsewhere)}
+    def viewed(self) -> list[str]:
+        """The ranks of the studies that the report shows as volumes."""
+        if not self.settings["figures"]["viewer"] or not self.shows_ct:
+            return []
+        few = {1: ["only"], 2: ["worst", "best"]}
+        return few.get(len(self.tested(self.first_fold)), ["worst", "median", "best"])
 
     @cached_property
     def set_labels(self) -> dict[str, str]:
@@ -258,13 +142,6 @@ class Experiment(Collection):
     def scoring(self) -> dict[str, Any]:
         """What the scores of a mask depend on; the threshold has already made the mask."""
         return {key: self.settings["evaluation"][key] for key in ("min_lesion_mm3", "surface_tolerance_mm")}
-
-    @cached_property
-    def used_settings(self) -> dict[str, Any]:
-        """What the numbers depend on: the settings without figures, folders, further scans and idle models."""
-        used = {model: self.settings["models"][model] for model in self.all_rows}
-        idle = ("figures", "pathvars", "segment")
-        return {key: value for key, value in self.settings.items() if key not in idle} | {"models": used}
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
         """Return the names of the studies in each subset of a fold."""
@@ -286,14 +163,6 @@ class Experiment(Collection):
         """Return the masks of a fold's test studies that were there before; none for a model that is trained here."""
         return [str(path) for path in self.all_rows[model].mask_files(self.tested(fold)).values()]
 
-    def member_runs(self, model: str, fold: int | str) -> list[tuple[Row, Run]]:
-        """Return the runs that an ensemble averages in a fold."""
-        return self.ensembles[model].member_runs(int(fold), self.settings["seeds"])
-
-    def member_external_runs(self, model: str) -> list[tuple[Row, Run]]:
-        """Return the runs that an ensemble averages on external sets."""
-        return self.ensembles[model].member_external_runs(sorted(self.folds), self.settings["seeds"])
-
     def masks_of_members(self, model: str, fold: int | str) -> list[str]:
         """Return the masks of a fold's test studies by an ensemble's members that were there before."""
         runs = self.member_runs(model, fold)
@@ -304,28 +173,6 @@ class Experiment(Collection):
         elsewhere = [content(path) for path in self.masks_from_elsewhere(model, fold)]
         return self.contents(self.references(fold)) + elsewhere
 
-    def encoder_weights(self, model: str) -> list[str]:
-        """Return the file of pretrained encoder weights that a model's training starts from, or nothing."""
-        return self.networks[model].encoder_weights
-
-    def network(self, model: str) -> dict[str, Any]:
-        """Return what a training builds."""
-        return asdict(self.networks[model].entry)
-
-    def trials(self) -> dict[str, dict[str, Any]]:
-        """Return what each network is tried with, by model, before anything is trained."""
-        return {model: row.trial for model, row in self.networks.items()}
-
-    def seen(self) -> dict[str, dict[str, Any]]:
-        """Return what decides the sizes of the slices that each network sees, by model."""
-        kept = ("plane", "spacing", "size")
-        networks = self.networks.items()
-        return {model: {key: getattr(row.preprocessing, key) for key in kept} for model, row in networks}
-
-    def cut(self, model: str) -> str:
-        """Return the name of the cut into slices that a network sees."""
-        return self.networks[model].preprocessing.cut
-
     def plane(self, cut: str) -> str:
         """Return the plane of a cut."""
         return self.cuts[cut].plane
@@ -333,39 +180,6 @@ class Experiment(Collection):
     def hu_window(self, cut: str) -> list[int]:
         """Return the Hounsfield window of a cut."""
         return list(self.cuts[cut].hu_window)
-
-    def model_preprocessing(self, model: str) -> dict[str, Any]:
-        """Return what becomes of a CT before a network sees it."""
-        return asdict(self.networks[model].preprocessing)
-
-    def trial_code(self) -> str:
-        """Return the digest of what the trials of all networks execute."""
-        return code_digest("try_models", {name for row in self.networks.values() for name in row.network_code})
-
-    def recipe(self, model: str) -> dict[str, Any]:
-        """Return how a training is done."""
-        return asdict(self.networks[model].recipe)
-
-    def device(self, model: str) -> str:
-        """Return where a model computes."""
-        return self.networks[model].recipe.device
-
-    def point(self, model: str) -> dict[str, Any]:
-        """Return where a model's probabilities become lesion."""
-        return asdict(self.made_here[model].point)
-
-    def keeps_probabilities(self, model: str) -> bool:
-        """Return whether a model's probabilities are kept beside its masks."""
-        members = {member.model for row in self.ensembles.values() for member in row.members}
-        return self.settings["evaluation"]["probabilities"] or model in members
-
-    def mirroring(self, model: str) -> bool:
-        """Return whether a model predicts mirror images too."""
-        return self.networks[model].mirroring
-
-    def training_code(self, model: str) -> str:
-        """Return the digest of what a model's training executes."""
-        return code_digest("train", self.networks[model].code)
 
     def handed(self, fold: int | str) -> list[tuple[Collection, str, str]]:
         """Return the studies that an external method is given in a fold: where each is from, its name and subset."""
@@ -450,30 +264,6 @@ class Experiment(Collection):
         row, folds = self.made_here[model], self.scan_set(scans).part_folds(part)
         return row.runs(folds, self.settings["seeds"]) if row.point.is_to_choose else []
 
-    def check_programs(self, models: Iterable[str]) -> None:
-        """Refuse external methods whose program or environment is not there. Raises UserError that says what to do."""
-        for model in models:
-            try:
-                self.methods[model].program.full_command  # noqa: B018
-            except UserError as error:
-                raise UserError(f"models.{model}: {error}") from None
-
-    def unfinished(self) -> str:
-        """Return a sentence on the runs that have no scores yet, empty where all have."""
-        scores = Path(self.settings["pathvars"].get("results", "results"), "metrics")
-        missing = [
-            f"{model} (fold {fold}, seed {seed})"
-            for model, fold, seed in self.runs
-            if not (scores / model / f"fold-{fold}" / f"seed-{seed}" / "studies.csv").is_file()
-        ]
-        if not missing:
-            return ""
-        return (
-            f"{len(missing)} of {counted(len(self.runs), 'run')} without scores: {', '.join(missing)}. What has "
-            "finished is kept: correct the cause above and run the same command again, or take the model out of "
-            "`compare`."
-        )
-
 
 def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     """Check the configuration, find the studies and divide them.
@@ -502,9 +292,18 @@ def plan_experiment(config: Mapping[str, Any]) -> Experiment:
     folds = {fold.index: fold for fold in make_folds(patients, Split(**settings["split"]), sets)}
     by_name = {study.name: study for study in studies}
     external = find_cohorts(settings, rows, all_rows, studies)
-    sweeps = compared_sweeps(swept, list(rows))
     experiment = Experiment(
-        dataset, by_name, settings["dataset"], settings, registry, folds, rows, all_rows, reference, external, sweeps
+        settings=settings,
+        folds=folds,
+        rows=rows,
+        all_rows=all_rows,
+        sweeps=compared_sweeps(swept, list(rows)),
+        dataset=dataset,
+        studies=by_name,
+        section=settings["dataset"],
+        registry=registry,
+        reference_results=reference,
+        external=external,
     )
     check_masks_from_elsewhere(all_rows, [study for fold in folds.values() for study in fold.test])
     check_slices_to_show(settings["figures"]["slices"], experiment.tested(experiment.first_fold))

@@ -5,6 +5,7 @@ Imported while Snakemake parses, so it needs nothing but the standard library an
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lesionbench.words import listed
 KEYS = ("architecture", "encoder", "encoder_weights")
 SECTIONS = ("evaluation", "options", "preprocessing", "training")
 _EXAMPLE = "sweep: {training.learning_rate: [0.001, 0.0001]}"
+MOST_ROWS = 1000
 _LONGEST = 40  # characters of a value in a name
 _LONGEST_NAME = 120  # of 255 that a file may have, with what stands around it
 
@@ -101,6 +103,11 @@ def _rows_of(
     sweep = {str(key): entry["sweep"][key] for key in sorted(entry["sweep"], key=str)}
     for key in sweep:
         _check_key(name, key)
+    if (count := math.prod(map(len, sweep.values()))) > MOST_ROWS:
+        raise UserError(
+            f"models.{name}.sweep: this is {count:,} rows, and each is trained in every fold with every seed. Give "
+            f"fewer values: {MOST_ROWS} rows at most."
+        )
     read = {key: _read(name, key, values, schema) for key, values in sweep.items()}
     last = [key.rpartition(".")[2] for key in sweep]
     short = {key: end if last.count(end) == 1 else key for key, end in zip(sweep, last, strict=True)}
@@ -197,7 +204,7 @@ def _reads_as_itself(text: str) -> bool:
     """Say whether YAML reads a word as text, and not as a number or the like."""
     try:
         return bool(yaml.safe_load(text) == text)
-    except yaml.YAMLError:
+    except (ValueError, RecursionError, yaml.YAMLError):
         return False
 
 

@@ -8,15 +8,21 @@ nothing but the standard library and PyYAML.
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml
 
 from lesionbench.errors import UserError
+from lesionbench.files import can_be_path, read_bytes
 from lesionbench.models.own import own_network, shown
+
+_MOST_NODES = 1_000_000  # of a configuration
+_LONGEST_WORD = 100  # that YAML may read as something else than text
 
 
 def read_as(value: Any, rule: Mapping[str, Any], schema: Mapping[str, Any], key: str = "") -> Any:
@@ -67,8 +73,10 @@ def spoken(value: object) -> str:
 def expanded(path: str, key: str) -> str:
     """Return `path` with `~` and environment variables filled in.
 
-    Raises UserError, naming the key, where a variable is not set or a user is not known.
+    Raises UserError, naming the key, where a variable is not set, a user is not known, or no file can be called so.
     """
+    if not can_be_path(path):
+        raise UserError(f"{key}: no file can be called {shorten(ascii(path), 60, placeholder='…')}. Correct the path.")
     try:
         full = os.path.expandvars(Path(path).expanduser() if path.startswith("~") else path)
     except RuntimeError:
@@ -94,10 +102,14 @@ def expand_pathvars(folders: MutableMapping[str, str]) -> None:
 def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
     """Refuse keys that a file of the configuration gives twice: YAML's reader lets the last one win.
 
-    Raises UserError with the file and both lines.
+    Raises UserError with the file and both lines; and where aliases of YAML would make more of a file than it says.
     """
     for file in dict.fromkeys(map(str, files)):
-        for key, first, second in _double_keys(yaml.compose(Path(file).read_bytes(), Loader=yaml.SafeLoader)):
+        with _readable(file):
+            root = yaml.compose(Path(file).read_bytes(), Loader=yaml.SafeLoader)
+        if _count_nodes(root, {}) > _MOST_NODES:
+            raise UserError(f"{file}: its aliases (*name) stand for more than {_MOST_NODES:,} values. Write them out.")
+        for key, first, second in _double_keys(root):
             raise UserError(
                 f"{file}: the key {key} is given twice, in line {first} and line {second}. Only the last one would "
                 "count. Remove one, or join what stands below them."
@@ -106,16 +118,32 @@ def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
 
 def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the keys of one file of a configuration. Raises UserError where it is none."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        config = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as YAML ({reason}). Give a configuration, or a folder.") from None
+    with _readable(path):
+        config = yaml.safe_load(read_bytes(os.fspath(path)).decode())
     if not isinstance(config, dict):
         raise UserError(f"{path}: this is no configuration: it holds no keys. Give one, or a folder.")
     check_config_files([path])
     return config
+
+
+@contextmanager
+def _readable(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as YAML ({reason}). Give a configuration, or a folder.") from None
+
+
+def _count_nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Return how many values a node of YAML stands for, those of aliases each time; too many where it holds itself."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1  # until it is known: met again inside itself
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_count_nodes(part, known) for part in parts)
+    return known[id(node)]
 
 
 def place_own_files(config: MutableMapping[str, Any], files: Sequence[str | os.PathLike[str]]) -> None:
@@ -191,9 +219,11 @@ def _is_null(value: object) -> bool:
 
 def _yaml(text: str) -> Any:
     """Return what YAML makes of one word; text that is no YAML stays."""
+    if len(text) > _LONGEST_WORD:
+        return text
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (ValueError, yaml.YAMLError):
         return text
 
 
@@ -217,6 +247,7 @@ def _number(value: str | float) -> Any:
             number = kind(value)
         except ValueError:
             continue
-        whole = isinstance(number, float) and number.is_integer()
-        return int(number) if whole else number if math.isfinite(number) else value
+        if isinstance(number, int):
+            return number
+        return int(number) if number.is_integer() else number if math.isfinite(number) else value
     return value

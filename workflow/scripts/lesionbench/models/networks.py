@@ -11,8 +11,6 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders
 from torch import Tensor, nn
 
@@ -21,7 +19,8 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.models.loading import build_own
 from lesionbench.models.names import CLASSIC_UNET, FIXED, Names, check_model, installed_versions
 from lesionbench.models.own import own_network
-from lesionbench.models.padding import Padding, Size, said
+from lesionbench.models.padding import Padding, Size, needs_values, said
+from lesionbench.models.tensors import read_tensors
 from lesionbench.models.unet import ClassicUNet
 from lesionbench.words import first_few
 
@@ -93,6 +92,22 @@ def build_network(entry: ModelEntry, weights: Path | str | None = None, channels
     return Network(module, stride, entry.name, channels)
 
 
+def build_without_values(entry: ModelEntry, weights: str | None = None, channels: int = 1) -> Network | None:
+    """Return what `build_network` does on the meta device, where nothing takes memory.
+
+    None for an own network, and for one that is built from numbers, which only the CPU has. Raises as `build_network`.
+    """
+    if own_network(entry.architecture):
+        return None
+    try:
+        with torch.device("meta"):
+            return build_network(entry, weights, channels)
+    except Exception as error:  # whatever a network raises
+        if isinstance(error, UserError) and not needs_values(error.__cause__ or error):
+            raise
+    return None
+
+
 def _remedy(entry: ModelEntry) -> str:
     """Return what to change in an entry that cannot be built: its options, if it can be built without them."""
     if entry.options:
@@ -131,8 +146,8 @@ def _load_encoder(encoder: nn.Module, name: str, path: Path, channels: int) -> N
     that their sum stays: slices that are all alike give the same features too.
     """
     try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
+        weights = read_tensors(path)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"encoder_weights: {path} cannot be read as a safetensors file ({error}). Copy it again, give another, or "
             "write null to train from scratch."

@@ -1,6 +1,5 @@
 """What a model costs: parameters, arithmetic, time and memory."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,9 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lesionbench.evaluation.scores import collect_scores
 from lesionbench.models.networks import Network, build_network
+from lesionbench.models.verdict import tried_sizes
 from lesionbench.report.tables import UNDEFINED, Table, format_number
 from lesionbench.segmentation.probabilities import SECONDS
 from lesionbench.training.record import Record, read_record
+from lesionbench.training.runfile import read_contents
 from lesionbench.words import listed
 
 _OF_ENSEMBLES = (
@@ -46,7 +47,7 @@ def cost_table(
     of the models in `runs`; `rows` the models whose costs are added for a row: of an ensemble its members, each with
     all its seeds.
     """
-    read = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
+    read = [read_contents(path, ("seconds", "device", "peak_host_memory_bytes")) for path in records]
     times = collect_scores([Path(folder) / SECONDS for folder in predictions], runs)
     # The median, because the first study of a run also waits for the device to get ready.
     seconds = times.groupby(["model", "fold", "seed"])["seconds"].median().groupby("model").mean()
@@ -78,8 +79,7 @@ def _of_network(record: Record, check: str | Path) -> dict[str, Any]:
     """Return the size of a network, and what the largest slice among those that it was tried on takes."""
     channels = record.preprocessing.channels
     network = build_network(record.model, channels=channels)
-    tried = json.loads(Path(check).read_text(encoding="utf-8"))["slices"]
-    height, width = network.padded_size([slices["size"] for slices in tried])
+    height, width = network.padded_size(tried_sizes(check))
     return {
         "parameters": network.parameters,
         "slice_height": height,

@@ -1,14 +1,14 @@
 """The operating points that were chosen, and the curves that they were chosen by."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lesionbench.errors import UserError
 from lesionbench.report.tables import Table, format_number
-from lesionbench.segmentation.operating_point import read_point
+from lesionbench.segmentation.operating_point import read_choice
 
 KEYS = ("threshold", "min_component_mm3")
 _NOTE = (
@@ -25,11 +25,14 @@ def read_choices(paths: Sequence[str | Path], runs: Sequence[Sequence[Any]]) -> 
     """
     frames = []
     for path, (model, fold, seed) in zip(paths, runs, strict=True):
-        point = read_point(path)
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = read_choice(path)
         for key in KEYS:
-            chosen = getattr(point, key)
+            chosen = record[key]
             curve = record.get(f"by_{key}", {key: [chosen], "dice": [None]})
+            if len(curve[key]) != len(curve["dice"]) or chosen not in curve[key]:
+                raise UserError(
+                    f"{path}: its curve by_{key} does not fit what was chosen. Delete it and run the workflow again."
+                )
             frame = pd.DataFrame({"value": curve[key], "dice": curve["dice"]}, dtype=float)
             frame["chosen"] = frame["value"] == chosen
             rest = {"model": model, "fold": fold, "seed": seed, "studies": len(record["studies"]), "key": key}

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from lesionbench.models.own import own_network
 from lesionbench.report.model_card import About, Scores, mean_scores, model_card
 from lesionbench.segmentation.operating_point import FILE as POINT
 from lesionbench.segmentation.operating_point import read_point
-from lesionbench.training.record import RECORD, WEIGHTS, read_run
+from lesionbench.training.record import WEIGHTS, read_run
+from lesionbench.training.runfile import RECORD, write_record
 
 CARD, CODE = "README.md", "code"
 # Of a record: what says how the model was made, and not where or on whom.
@@ -24,6 +25,7 @@ _KEPT = (
     "model", "training", "preprocessing", "intensity", "fold", "seed", "encoder_weights_sha256", "code", "model_code",
     "parameters", "precision", "threads", "epochs", "best_epoch", "seconds", "peak_host_memory_bytes",
 )  # fmt: skip
+_NEEDED = ("parameters", "best_epoch", "epochs", "seed", "fold", "inputs_sha256", "environment")
 _OF_DEVICE = ("type", "name", "memory_bytes", "driver", "cuda", "peak_memory_bytes")
 _OF_ENVIRONMENT = ("lesionbench", "python", "packages", "git_commit", "finished")
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
@@ -42,7 +44,11 @@ def export_model(run: Path, folder: Path, about: About) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: there is something already. Give a new folder.")
     _, found = read_run(run)
+    if missing := [key for key in _NEEDED if key not in found.contents]:
+        raise UserError(f"{run / RECORD}: it does not say its {missing[0]}, which the card tells. Train again.")
     record = shared_record(found.contents, sha256(run / WEIGHTS))
+    if not {"train", "validation"} <= record["studies"].keys():
+        raise UserError(f"{run / RECORD}: it does not say its studies, whose number the card tells. Train again.")
     temporary = folder.with_name(f".{os.getpid()}-{folder.name}")
     temporary.mkdir(parents=True)
     try:
@@ -50,7 +56,7 @@ def export_model(run: Path, folder: Path, about: About) -> None:
         record["model"]["architecture"], code = _copy_code(found.contents, temporary)
         point = _copy_point(run, temporary)
         (temporary / CARD).write_text(model_card(record, about, find_scores(run), point, code), encoding="utf-8")
-        write_json(temporary / RECORD, record)
+        write_record(record, temporary / RECORD)
         if folder.exists():
             folder.rmdir()
         temporary.replace(folder)
@@ -70,14 +76,20 @@ def shared_record(record: Mapping[str, Any], weights: str) -> dict[str, Any]:
     inputs = record.get("inputs_sha256", {})
     return shared | {
         "inputs_sha256": {subset: _joint_hash(studies) for subset, studies in inputs.items()},
-        "studies": {subset: len(studies) for subset, studies in record.get("studies", inputs).items()},
+        "studies": {subset: _count(studies) for subset, studies in record.get("studies", inputs).items()},
         "device": {key: value for key, value in record.get("device", {}).items() if key in _OF_DEVICE},
         "environment": {key: record.get("environment", {}).get(key) for key in _OF_ENVIRONMENT},
     }
 
 
-def _joint_hash(hashes: Mapping[str, str]) -> str:
-    """Return one hash of the slices of all studies, whatever these are called."""
+def _count(studies: Sequence[str] | int) -> int:
+    return studies if isinstance(studies, int) else len(studies)
+
+
+def _joint_hash(hashes: Mapping[str, str] | str) -> str:
+    """Return one hash of the slices of all studies, whatever these are called; that of a shared model stays."""
+    if isinstance(hashes, str):
+        return hashes
     return hashlib.sha256("\n".join(sorted(hashes.values())).encode()).hexdigest()
 
 

@@ -49,6 +49,25 @@ def ranked_studies(dice: Mapping[str, float]) -> dict[str, str]:
     return {"worst": names[0], **middle, "best": names[-1]}
 
 
+def median_dice(slices: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """Return the median over models of each study's Dice, from each model's scores a slice; NaN without lesion."""
+    medians = pd.DataFrame([study_dice(scores) for scores in slices]).median()
+    return {str(study): float(score) for study, score in medians.items()}
+
+
+def viewed_study(dice: Mapping[str, float], rank: str, ranks: Sequence[str]) -> tuple[str, str]:
+    """Return the study that stands for one of `ranks`, and what it is in words: its rank, or "" without one.
+
+    Where too few studies have a lesion for all ranks (`ranked_studies`), others stand in, in the order of their names.
+    """
+    ranked = ranked_studies(dice)
+    taken = {ranked.get(name) for name in ranks}
+    others = iter([study for study in dict.fromkeys([*ranked.values(), *sorted(dice)]) if study not in taken])
+    chosen = {name: ranked.get(name) or next(others) for name in ranks}[rank]
+    has_dice = not math.isnan(dice[chosen])
+    return chosen, next((name for name, study in ranked.items() if study == chosen and has_dice), "")
+
+
 def lesion_run(voxels: Sequence[int], count: int, step: int = 1) -> list[int]:
     """Return `count` slice indices `step` apart that hold most lesion together, the first of several such runs.
 

@@ -19,6 +19,7 @@ from lesionbench.report.fonts import add_fonts
 BLUE, ORANGE, GREEN, SKY, VERMILLION, PURPLE = (
     "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7",
 )  # fmt: skip
+YELLOW = "#F0E442"  # of the same palette, for dark grounds
 INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
 
 COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
@@ -96,6 +97,11 @@ def marks(count: int) -> Sequence[tuple[str, str]]:
     """Return a colour and a shape each for `count` things, which differ for colour-blind readers too."""
     colours, shapes = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, INK), "osD^vPX"
     return [(colours[number % len(colours)], shapes[number % len(shapes)]) for number in range(count)]
+
+
+def contour_colours(count: int) -> list[str]:
+    """Return the colours of `count` models for contours on CT: those of `marks`, where INK would not be seen."""
+    return [YELLOW if colour == INK else colour for colour, _ in marks(count)]
 
 
 def hide_axes(axes: Axes) -> None:

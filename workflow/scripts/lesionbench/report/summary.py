@@ -19,9 +19,12 @@ from lesionbench.report.comparison_tables import comparison_notes, show_comparis
 from lesionbench.report.conclusions import conclusions
 from lesionbench.report.subset_table import PAPER_PLANE, SUBSET_TITLES
 from lesionbench.report.tables import STYLE, UNDEFINED, format_number
+from lesionbench.training.runfile import read_contents
 from lesionbench.words import counted, listed
 
 TEMPLATE = Path(__file__).parents[3] / "report" / "summary.html.jinja"
+_NEEDED = ("environment", "inputs_sha256", "epochs", "best_epoch", "device", "encoder_weights_sha256")
+_NEEDED_OF_METHODS = ("program", "fold", "seed", "method", "command", "options", "device", "program_code")
 DIGITS = 16  # of a SHA-256, enough to tell files apart
 
 
@@ -106,7 +109,7 @@ def read_provenance(
     """
     rows, made_with = [], []
     for (model, fold, seed), record_path, weights_path in zip(trainings, records, weights, strict=True):
-        record = json.loads(Path(record_path).read_text(encoding="utf-8"))
+        record = read_contents(record_path, _NEEDED)
         versions = _versions(record["environment"])
         if versions not in made_with:
             made_with.append(versions)
@@ -147,7 +150,7 @@ def write_config(
 
 def _of_method(path: Path, labels: Mapping[str, str]) -> dict[str, str]:
     """Return what the summary says of a run of an external method: models/MODEL/fold-K/seed-S/run.json."""
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_contents(path, _NEEDED_OF_METHODS)
     versions = record["program"].get("versions", {})
     return {
         "Model": labels.get(path.parts[-4], path.parts[-4]),
@@ -167,7 +170,7 @@ def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
         "lesionbench": environment["lesionbench"],
         "Python": environment["python"],
         **environment["packages"],
-        "Platform": environment["platform"],
+        "Platform": environment.get("platform"),
     }
     return {name: version or UNDEFINED for name, version in versions.items()}
 

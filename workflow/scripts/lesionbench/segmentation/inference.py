@@ -1,13 +1,13 @@
 """From a finished training and a CT to a lesion mask on the CT's own grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lesionbench.data.reading import AS_IS, Reading, scan_stem
@@ -15,7 +15,7 @@ from lesionbench.data.scans import read_ct
 from lesionbench.data.slices import SliceStack, stack_slices
 from lesionbench.data.volume import Volume, from_slices
 from lesionbench.errors import UserError
-from lesionbench.models.networks import Network, build_network
+from lesionbench.models.networks import Network, build_network, build_without_values
 from lesionbench.models.own import trusted_entry
 from lesionbench.segmentation.operating_point import write_lesion
 from lesionbench.segmentation.point import OperatingPoint
@@ -24,6 +24,7 @@ from lesionbench.training.device import autocast, choose_device, place
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.record import Record, read_run
 from lesionbench.training.resampling import find_frame
+from lesionbench.words import first_few
 
 DEFAULT = OperatingPoint()
 
@@ -54,15 +55,29 @@ def load_run(
     """
     weights, record = read_run(Path(folder))
     entry = trusted_entry(record.model, record.contents.get("model_code"), code, folder)
-    network = build_network(entry, channels=record.preprocessing.channels)
+    channels = record.preprocessing.channels
     try:
+        # What run.json claims takes memory only where the weights bear it out.
+        if twin := build_without_values(entry, channels=channels):
+            _check_shapes(twin.module, weights)
+        network = build_network(entry, channels=channels)
         network.module.load_state_dict(weights)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
     except RuntimeError as error:
-        reason = shorten(str(error).splitlines()[1], 200, placeholder=" …")
+        reason = shorten(str(error).splitlines()[-1], 200, placeholder=" …")
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
     target = choose_device(device)
     place(network.module, target).eval()
     return Predictor(network, record, target, mirroring)
+
+
+def _check_shapes(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raise RuntimeError where weights are not those of a module, which may be on the meta device."""
+    wanted = module.state_dict()
+    differing = [name for name in wanted if name not in weights or weights[name].shape != wanted[name].shape]
+    if names := differing or sorted(weights.keys() - wanted.keys()):
+        raise RuntimeError(f"{len(names)} of them: {first_few(names, 3)}")
 
 
 @torch.inference_mode()

@@ -11,14 +11,13 @@ from typing import Any
 
 from lesionbench.environment import SCRIPTS, environment
 from lesionbench.errors import UserError
-from lesionbench.files import write_json
 from lesionbench.models.programs import Program
 from lesionbench.segmentation.takeover import read_left_record, take_masks
 from lesionbench.training.folder_lock import held_lock
 from lesionbench.training.handover import HandedStudy, JobFolder, end_job, offered_device, prepare_job
 from lesionbench.training.program import run_program
+from lesionbench.training.runfile import RECORD, write_record
 
-RECORD = "run.json"
 FOLDER = "program"  # beside the record
 
 
@@ -77,7 +76,7 @@ def run_method(
             "inputs_sha256": hashes,
             "environment": environment(),
         }
-        write_json(folder / RECORD, record)
+        write_record(record, folder / RECORD)
         end_job(files)
 
 

@@ -4,7 +4,6 @@ Both are chosen by the mean Dice of the validation studies with lesion: the thre
 tell apart, then the smallest component at that threshold. The test studies are never looked at.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from lesionbench.data.scans import read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
 from lesionbench.files import write_json
+from lesionbench.schema import read_checked
 from lesionbench.segmentation.ensemble import Member, average
 from lesionbench.segmentation.point import VALIDATION, OperatingPoint
 from lesionbench.segmentation.probabilities import LEVELS, THRESHOLDS, to_levels
@@ -140,14 +140,16 @@ def write_choice(choice: Choice, path: str | Path) -> None:
 
 
 def read_point(path: str | Path) -> OperatingPoint:
-    """Return the operating point that `write_choice` wrote. Raises UserError, naming the file, where it is damaged."""
+    """Return the operating point that `write_choice` wrote. Raises UserError as `read_choice` does."""
+    record = read_choice(path)
+    return OperatingPoint(float(record["threshold"]), float(record["min_component_mm3"]))
+
+
+def read_choice(path: str | Path) -> dict[str, Any]:
+    """Return all that `write_choice` wrote. Raises UserError, naming the file, where it is missing or damaged."""
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        threshold, size = float(record["threshold"]), float(record["min_component_mm3"])
-        if not (0 < threshold < 1 and 0 <= size < np.inf):
-            raise ValueError(f"threshold {threshold}, min_component_mm3 {size}")
-        return OperatingPoint(threshold, size)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return read_checked(path, "operating_point")
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: this is no operating point ({error}). Delete it and run the workflow again."
         ) from error

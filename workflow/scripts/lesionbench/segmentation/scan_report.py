@@ -1,6 +1,5 @@
 """What is written of each segmented scan: a report, which also says that its results are whole, and a table of all."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 from lesionbench.data.frames import write_frame
 from lesionbench.files import write_json
+from lesionbench.schema import read_checked
 
 REPORT, TABLE = "report.json", "scans.csv"
 _MEASURES = (
@@ -58,7 +58,6 @@ def table_of(folders: Iterable[Path]) -> pd.DataFrame:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a report, None where there is none or it is damaged."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        return read_checked(path, "scan_report")
     except (OSError, ValueError):
         return None
-    return report if isinstance(report, dict) and {"made_by", "files"} <= report.keys() else None

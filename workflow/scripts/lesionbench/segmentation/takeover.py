@@ -1,6 +1,5 @@
 """What a program of another's has left: each mask checked and written as the project's own are."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lesionbench.data.reading import is_nifti
 from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
+from lesionbench.schema import read_checked
 from lesionbench.segmentation.probabilities import FOLDER, SECONDS, probability_path, write_probability
 from lesionbench.training.handover import HandedStudy
 from lesionbench.words import counted, first_few
@@ -46,16 +46,18 @@ def take_masks(key: str, studies: Sequence[HandedStudy], source: Path, target: P
 
 
 def read_left_record(key: str, path: Path) -> dict[str, Any]:
-    """Return the record.json that a program left, empty where it left none. Raises UserError where it is no mapping."""
+    """Return the record.json that a program left, empty where it left none.
+
+    Raises UserError where it is not as workflow/schemas/method_record.schema.yaml says.
+    """
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("it is no object")
+        return read_checked(path, "method_record")
     except (OSError, ValueError) as error:
-        raise UserError(f"{key}: {path}, which the program left, cannot be read as JSON ({error}).") from None
-    return record
+        raise UserError(
+            f"{key}: {path}, which the program left, is no record ({error}). See docs/methods.md."
+        ) from None
 
 
 def _check_complete(key: str, what: str, files: Mapping[str, Path]) -> None:

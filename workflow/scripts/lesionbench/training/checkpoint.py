@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lesionbench.files import atomic
+from lesionbench.errors import DAMAGED
+from lesionbench.files import atomic, open_regular
 
-_UNREADABLE = (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
+# What zipfile, PyTorch and its reader of pickles raise for what is no state.
+_UNREADABLE = (*DAMAGED, EOFError, RuntimeError, AssertionError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 logger = logging.getLogger(__name__)
 
 
@@ -59,21 +61,26 @@ def state_writer(path: Path, fingerprint: Mapping[str, Any]) -> Iterator[Callabl
         finish()
 
 
-def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
+def load_state(
+    path: Path, fingerprint: Mapping[str, Any], check: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any] | None:
     """Return the state that a training with this fingerprint left, its tensors on the CPU; None if there is none.
 
     A state of another fingerprint is reported with what differs and left to be overwritten. A file that is truncated,
-    damaged or no state at all is renamed to `training-state.broken-….pt`. What a kill left of a half-written state is
-    removed.
+    damaged or no state at all, or that `check` raises ValueError for, is renamed to `training-state.broken-….pt`. What
+    a kill left of a half-written state is removed. Nothing in it is executed.
     """
     remove_partial(path)
     if not path.exists():
         return None
     try:
-        _check_sums(path)
+        _check_parts(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = _flat(state["fingerprint"])
-    except (*_UNREADABLE, pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+        found, wanted = _flat(state["fingerprint"]), _flat(fingerprint)
+        changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
+        if check and not changed:
+            check(state)
+    except _UNREADABLE as error:
         aside = path.with_name(f"{path.stem}.broken-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
         path.replace(aside)
         reason = str(error).partition("\n")[0]
@@ -81,20 +88,21 @@ def load_state(path: Path, fingerprint: Mapping[str, Any]) -> dict[str, Any] | N
             "%s is no state of a training (%s); set aside as %s. The training starts over.", path, reason, aside.name
         )
         return None
-    wanted = _flat(fingerprint)
-    changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
     if changed:
         logger.info("%s belongs to another training (different: %s). This one starts over.", path, ", ".join(changed))
         return None
     return state
 
 
-def _check_sums(path: Path) -> None:
-    """Raise ValueError where a part of a state does not have the CRC-32 that it was written with.
+def _check_parts(path: Path) -> None:
+    """Raise ValueError where a part of a state does not have the CRC-32 that it was written with, or is packed.
 
-    PyTorch writes an archive with the sum of each part, and does not look at them when it reads.
+    PyTorch writes an archive with the sum of each part, and does not look at them when it reads. It packs nothing, so
+    that no part is larger than the file.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("it is packed")
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from lesionbench.errors import UserError
+from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,13 @@ def place(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device).to(memory_format=layout)
 
 
+def in_words(device: torch.device) -> str:
+    """Return "cuda:0 (its name)", "the CPU (4 threads)"."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"the CPU ({counted(torch.get_num_threads(), 'thread')})" if device.type == "cpu" else str(device)
+
+
 def describe(device: torch.device) -> dict[str, Any]:
     """Return what a run's record says of the device: its name, and for a GPU its UUID, driver and peak memory."""
     if device.type != "cuda":
@@ -190,11 +198,29 @@ def _without_cuda(name: str) -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "mps" and not mps:
         raise UserError("training.device or --device: this machine or this PyTorch has no MPS. Write auto or cpu.")
+    if name == "auto" and not mps:
+        _tell_unseen_gpus()
     return torch.device("mps" if mps and name != "cpu" else "cpu")
 
 
 def _by_free_memory(gpus: Sequence[Gpu]) -> list[Gpu]:
     return sorted(gpus, key=lambda gpu: (-gpu.free, gpu.index))
+
+
+def _tell_unseen_gpus() -> None:
+    """Warn that the CPU computes where the machine has GPUs that PyTorch cannot use.
+
+    Raises UserError where SLURM has given this job a GPU, for which others wait.
+    """
+    version = f"PyTorch {torch.__version__} with CUDA {torch.version.cuda or 'left out'}"
+    if given := os.environ.get("SLURM_JOB_GPUS"):
+        raise UserError(
+            f"SLURM gave this job the GPU {given}, and {version} can use none. Compare the node's driver "
+            "(`nvidia-smi`) with this CUDA. To compute on the CPU all the same, write training.device: cpu, and ask "
+            "for no GPU (`--set-resources train:gpu=0`)."
+        )
+    if there := len(_nvidia_smi()):
+        logger.warning("nvidia-smi shows %s, and %s can use none: the CPU computes.", counted(there, "GPU"), version)
 
 
 def _visible_gpus() -> list[Gpu]:

@@ -18,7 +18,7 @@ from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.volume import Grid, match_grid
-from lesionbench.files import atomic, sha256, write_json
+from lesionbench.files import atomic, read_json, sha256, write_json
 from lesionbench.models.programs import LEARNED
 
 logger = logging.getLogger(__name__)
@@ -142,12 +142,13 @@ def _is_plain(path: Path, reading: Reading, grid: Grid) -> bool:
 def _empty_where_it_differs(files: JobFolder, training: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
     state = files.folder / _STATE
     try:
-        known = json.loads(state.read_text(encoding="utf-8"))
+        known = read_json(state)
     except (OSError, ValueError):
         known = {}
     wanted = json.loads(json.dumps({"training": training, "prediction": prediction}))
     if known.get("training") != wanted["training"]:
-        old = known.get("training", {})
+        old = known.get("training")
+        old = old if isinstance(old, dict) else {}
         if changed := [key for key in wanted["training"] if key in old and old[key] != wanted["training"][key]]:
             logger.info("%s is of another training (different: %s). It is emptied.", files.work, ", ".join(changed))
         shutil.rmtree(files.work, ignore_errors=True)

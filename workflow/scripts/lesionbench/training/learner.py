@@ -94,7 +94,7 @@ class Learner:
         return logits
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned after an epoch."""
+        """Go on from what `end_epoch` returned (`resumption.check_state`)."""
         self.network.module.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -106,13 +106,16 @@ class Learner:
         """Note an epoch, keep its weights if it is the best so far, and return the state to go on from."""
         self.history.append(row)
         self.schedule.step()
-        weights = cpu_copy(self.network.module.state_dict())
-        average = self.average and {"steps": self.average.steps, "weights": cpu_copy(self.average.weights)}
+        state = self.state()
         if self.best_epoch == len(self.history):
-            self.best_weights = average["weights"] if average else weights
+            self.best_weights = state["average"]["weights"] if self.average else state["weights"]
+        return state | {"best_weights": self.best_weights}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the training goes on from, its tensors on the CPU."""
         return {
-            "weights": weights,
-            "average": average,
+            "weights": cpu_copy(self.network.module.state_dict()),
+            "average": self.average and {"steps": self.average.steps, "weights": cpu_copy(self.average.weights)},
             "best_weights": self.best_weights,
             "optimizer": cpu_copy(self.optimizer.state_dict()),
             "schedule": cpu_copy(self.schedule.state_dict()),

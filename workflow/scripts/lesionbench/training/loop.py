@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lesionbench.models.own import describe_code
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
-from lesionbench.training.device import autocast, describe, hold_device
+from lesionbench.training.device import autocast, describe, hold_device, in_words
 from lesionbench.training.early_stopping import validate
 from lesionbench.training.folder_lock import held_lock, note
 from lesionbench.training.learner import FoldData, Learner, prepare
@@ -30,6 +31,7 @@ from lesionbench.training.loss import deep_loss, find_loss
 from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_history, write_run
+from lesionbench.training.resumption import check_state
 
 STATE, LOCK = "training-state.pt", ".lock"
 
@@ -73,8 +75,9 @@ def train(
         explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
     ):
         note(lock, doing="loading slices")
+        logger.info("Training on %s.", in_words(device))
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
-        if state := load_state(folder / STATE, inputs):
+        if state := load_state(folder / STATE, inputs, partial(check_state, learner)):
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
         with progress_bar(learner) as bar, state_writer(folder / STATE, inputs) as save, stop_on_signal() as stop:

@@ -27,6 +27,11 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(weights, rate, weight_decay=decay, fused=True)
 
 
+def kept_of_weights(optimizer: torch.optim.Optimizer) -> set[str]:
+    """Return what an optimiser of `make_optimizer` keeps of each weight between steps."""
+    return {"momentum_buffer"} if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
+
+
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
     """Return the schedule of the learning rate, to be stepped after each epoch.
 

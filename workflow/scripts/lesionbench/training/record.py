@@ -1,7 +1,6 @@
 """What a finished training leaves in its folder: weights.safetensors, history.csv and run.json."""
 
 import csv
-import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,22 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, sha256, write_json
+from lesionbench.files import atomic, sha256
 from lesionbench.models.entry import ModelEntry
+from lesionbench.models.tensors import read_tensors
 from lesionbench.training.recipe import Recipe
+from lesionbench.training.runfile import EXPECTED, RECORD, read_contents, write_record
 from lesionbench.words import counted, first_few
 
-WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
-_EXPECTED = (
-    f"Give the folder of one finished training, with {WEIGHTS} and {RECORD}, such as results/models/unet/fold-0/seed-0."
-)
+WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
 
 
 def write_run(
@@ -46,7 +43,7 @@ def write_run(
         "peak_host_memory_bytes": peak,
         "environment": environment(),
     }
-    write_json(folder / RECORD, complete)
+    write_record(complete, folder / RECORD)
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -68,19 +65,14 @@ class Record:
 
 
 def read_record(path: str | Path) -> Record:
-    """Return the record of a finished training. Raises UserError, naming the file, where it is missing or damaged."""
-    try:
-        contents = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(contents, dict) or not {"model", "training", "preprocessing"} <= contents.keys():
-            raise ValueError("it is no record of a training")
-        return Record(
-            ModelEntry(**{key: value for key, value in contents["model"].items() if value is not None}),
-            Recipe(**contents["training"]),
-            Preprocessing(**contents["preprocessing"]),
-            contents,
-        )
-    except (OSError, AttributeError, TypeError, ValueError) as error:
-        raise _unreadable(Path(path), error) from error
+    """Return the record of a finished training. Raises UserError as `runfile.read_contents` does."""
+    contents = read_contents(path, needed=("model", "training", "preprocessing"))
+    return Record(
+        ModelEntry.of(contents["model"]),
+        Recipe(**contents["training"]),
+        Preprocessing(**contents["preprocessing"]),
+        contents,
+    )
 
 
 def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
@@ -89,22 +81,18 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], Record]:
     Raises UserError too where the weights are not those that the record is of; older records do not say.
     """
     if problem := _no_run(folder):
-        raise UserError(f"{folder}: {problem}. {_EXPECTED}")
+        raise UserError(f"{folder}: {problem}. {EXPECTED}")
     record = read_record(folder / RECORD)
     try:
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _unreadable(folder / WEIGHTS, error) from error
+        weights = read_tensors(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / WEIGHTS}: cannot be read ({error}). {EXPECTED}") from error
     if record.contents.get("weights_sha256", found := sha256(folder / WEIGHTS)) != found:
         raise UserError(
             f"{folder / WEIGHTS}: these are not the weights that {RECORD} beside them is of: their SHA-256 is not the "
             "one written there. Copy both files of one training again, or train again."
         )
     return weights, record
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: cannot be read ({error}). {_EXPECTED}")
 
 
 def _no_run(folder: Path) -> str:
