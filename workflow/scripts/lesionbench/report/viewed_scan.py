@@ -33,6 +33,8 @@ def scan_with_masks(
 
     Raises UserError where a file cannot be read, the path holds several scans, or a mask lies on another grid.
     """
+    if several := sorted(path.glob(f"*/{REPORT}")):
+        raise UserError(f"{path}: there are segmented scans in it. Name one: lesionbench view {several[0].parent}")
     scans = find_scans([path], reading.series)
     if len(scans) > 1:
         names = first_few([str(scan) for scan in scans])

@@ -77,7 +77,7 @@ def render_viewer(shown: Shown, largest: int = LARGEST) -> str:
         if len(page) <= largest:
             return page
         sizes = nib.affines.voxel_sizes(ct.affine) * factor
-        finer = tuple(int(f) * (2 if size < 1.5 * sizes.min() else 1) for f, size in zip(factor, sizes, strict=True))
+        finer = tuple(int(f) * (2 if size < 1.4 * sizes.min() else 1) for f, size in zip(factor, sizes, strict=True))
         if min(np.divide(ct.shape, finer)) < 2:
             raise UserError(f"{shown.title}: the page would take more than {largest / 1e6:g} MB. Show fewer masks.")
         factor = finer
