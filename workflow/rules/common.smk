@@ -2,6 +2,7 @@ import atexit
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -81,6 +82,20 @@ def stacks_of(cut, fold, subset):
 def slices_of(subset):
     """A function of wildcards: the list of a model's slices in a subset of a fold."""
     return lambda wildcards: f"<results>/slices/{experiment.cut(wildcards.model)}/fold-{wildcards.fold}/{subset}.csv"
+
+
+def where_stored(stacks):
+    """A function of wildcards: the slices of a list, which a storage provider fetches only for a job that names them."""
+    return lambda wildcards: stacks(wildcards) if workflow.storage_settings.default_storage_provider else []
+
+
+def stored_slices(*subsets):
+    """As `slices_of` of some subsets: the slices themselves, `where_stored`."""
+    return where_stored(
+        lambda wildcards: [
+            file for subset in subsets for file in stacks_of(experiment.cut(wildcards.model), wildcards.fold, subset)
+        ]
+    )
 
 
 def one_of(names):

@@ -6,7 +6,7 @@ use rule inventory as inventory_external with:
     input:
         ct=in_set("scans", sources),
         masks=in_set("masks", sources),
-        registry=in_set("registry"),
+        registry=in_set("registry", given),
         known=["<results>/dataset/studies.csv", "<results>/dataset/fingerprints.npz"],
     output:
         studies="<results>/external/{external}/dataset/studies.csv",
@@ -44,14 +44,15 @@ use rule preprocess as preprocess_external with:
         "Cutting {wildcards.study} of {wildcards.external} into slices: {wildcards.cut}"
 
 
+def external_stacks(external, cut):
+    """The slices of the studies of an external set."""
+    studies = experiment.external[external].studies
+    return collect(f"<results>/external/{external}/slices/{cut}/{{study}}.npz", study=studies)
+
+
 use rule gather as gather_external with:
     input:
-        lambda wildcards: collect(
-            "<results>/external/{external}/slices/{cut}/{study}.npz",
-            external=wildcards.external,
-            cut=wildcards.cut,
-            study=experiment.external[wildcards.external].studies,
-        ),
+        planned(external_stacks),
     output:
         "<results>/external/{external}/slices/{cut}.csv",
     log:
@@ -68,6 +69,9 @@ use rule predict as predict_external with:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
+        stacks=where_stored(
+            lambda wildcards: external_stacks(wildcards.external, experiment.cut(wildcards.model)),
+        ),
         point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),

@@ -19,6 +19,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
+from lesionbench.environment import WORKFLOW
 from lesionbench.errors import UserError
 from lesionbench.experiment.sweeps import Swept, expand_sweeps, name_keys
 from lesionbench.experiment.typed import read_as, spoken
@@ -32,7 +33,7 @@ _FINITE = Draft202012Validator.TYPE_CHECKER.redefine(
     "number", lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 )
 _Validator = validators.extend(Draft202012Validator, type_checker=_FINITE)  # type: ignore[no-untyped-call]
-SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+SCHEMA = WORKFLOW / "schemas" / "config.schema.yaml"
 
 
 @cache
