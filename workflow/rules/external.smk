@@ -44,12 +44,6 @@ use rule preprocess as preprocess_external with:
         "Cutting {wildcards.study} of {wildcards.external} into slices: {wildcards.cut}"
 
 
-def external_stacks(external, cut):
-    """The slices of the studies of an external set."""
-    studies = experiment.external[external].studies
-    return collect(f"<results>/external/{external}/slices/{cut}/{{study}}.npz", study=studies)
-
-
 use rule gather as gather_external with:
     input:
         planned(external_stacks),

@@ -235,8 +235,11 @@ class Experiment(Collection):
     def used_settings(self) -> dict[str, Any]:
         """What the numbers depend on: the settings without figures, folders and models that are not compared."""
         used = {model: self.settings["models"][model] for model in self.all_rows}
+        idle = {"root"} if self.settings["dataset"]["phantom"] else set()
+        dataset = {key: value for key, value in self.settings["dataset"].items() if key not in idle}
         return {key: value for key, value in self.settings.items() if key not in ("figures", "pathvars")} | {
-            "models": used
+            "dataset": dataset,
+            "models": used,
         }
 
     def subsets(self, fold: int | str) -> dict[str, list[str]]:
