@@ -8,7 +8,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
-setup: .venv/ready  ## Make .venv; without what only GPUs need, on Linux: make setup TORCH=cpu (see CONTRIBUTING.md)
+setup: .venv/ready  ## Make .venv; without what only GPUs need, on Linux: make setup TORCH=cpu (see docs/install.md)
 
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # PyTorch's wheels for the CPU alone are on an index of its own, which pip is told by the user.
