@@ -28,6 +28,27 @@ def test_help_tells_what_each_command_does_with_an_example(capsys):
     assert main([]) == 0 and capsys.readouterr().out == said
 
 
+def test_a_shell_completes_commands_options_and_files(capsys):
+    pytest.importorskip("shtab", reason="shtab (the extra `completion`) is not installed")
+    with pytest.raises(SystemExit) as stopped:
+        main(["--print-completion", "bash"])
+    assert not stopped.value.code
+    script = capsys.readouterr().out
+    asked = "COMP_WORDS=(lesionbench {}); COMP_CWORD={}; _shtab_lesionbench; echo ${{COMPREPLY[@]}}"
+    for words, found in ((["seg"], "segment"), (["segment", "--dicom"], "--dicom-seg")):
+        line = asked.format(" ".join(words), len(words))
+        done = subprocess.run(["bash", "-c", f"{script}\n{line}"], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [found]
+    assert "_shtab_lesionbench_segment_pos_0_COMPGEN=_shtab_compgen_files" in script
+
+
+def test_completion_without_shtab_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--print-completion", "bash"])
+    assert stopped.value.code == 1 and "pip install shtab" in capsys.readouterr().err
+
+
 def test_the_module_is_the_command():
     def run(*arguments):
         command = [sys.executable, "-m", "lesionbench", *arguments]

@@ -1,5 +1,6 @@
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_the_lock_holds_hashes_and_no_addresses():
     text = (ENVS / "lock.txt").read_text()
     assert text.count("--hash=sha256:") >= len(locked())
     assert "://" not in text
+
+
+def test_a_set_up_for_the_cpu_leaves_out_what_only_gpus_need(repository):
+    command = ["make", "--dry-run", "--assume-new=pyproject.toml", "setup", "TORCH=cpu"]
+    said = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout
+    filtered = re.search(r"^awk '.*?' envs/lock\.txt", said, flags=re.MULTILINE)[0]
+    kept = subprocess.run(filtered, shell=True, cwd=repository, capture_output=True, text=True, check=True).stdout
+    names = set(re.findall(r"^([a-z0-9-]+)==", kept, flags=re.MULTILINE))
+    gone = set(re.findall(r"^([a-z0-9-]+)==", (ENVS / "lock.txt").read_text(), flags=re.MULTILINE)) - names
+    assert {"torch", "torchvision", "triton"} <= gone and {"numpy", "timm"} <= names
+    assert all(name.startswith(("cuda-", "nvidia-")) for name in gone - {"torch", "torchvision", "triton"})
+    assert not any(name.startswith(("cuda-", "nvidia-")) for name in names)
+    assert kept.count("--hash=sha256:") >= len(names)
+    pins = re.search(r"sed -nE .*? envs/lock\.txt", said)[0]
+    found = subprocess.run(pins, shell=True, cwd=repository, capture_output=True, text=True, check=True).stdout.split()
+    assert found == [f"{name}=={locked()[name]}+cpu" for name in ("torch", "torchvision")]
 
 
 def test_the_image_has_the_python_and_the_packages_of_the_lock():

@@ -3,6 +3,7 @@ rule predict:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=slices_of("test"),
+        stacks=stored_slices("test"),
         point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
@@ -34,6 +35,7 @@ use rule predict as predict_validation with:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=slices_of("validation"),
+        stacks=stored_slices("validation"),
         point=[],
     output:
         directory("<results>/validation/{model}/fold-{fold}/seed-{seed}"),

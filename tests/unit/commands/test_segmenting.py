@@ -128,6 +128,11 @@ def test_mirror_images_are_predicted_where_it_is_asked_for(run, scan, tmp_path, 
     assert main([*arguments, "--mirror"]) == 0 and asked != []
 
 
+def test_a_device_that_is_not_there_is_named_as_it_was_given(run, scan, tmp_path, capsys):
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cuda:99"]) == 1
+    assert capsys.readouterr().err.startswith("lesionbench: --device: there is no device 'cuda:99' here")
+
+
 def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, capsys):
     shutil.rmtree(run)
     for arguments, said in [

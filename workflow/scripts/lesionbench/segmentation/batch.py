@@ -31,7 +31,7 @@ from lesionbench.segmentation.lungs import Lungs, find_lungs
 from lesionbench.segmentation.measure import doubts, measure
 from lesionbench.segmentation.operating_point import FILE, find_point, lesion_mask
 from lesionbench.segmentation.point import OperatingPoint
-from lesionbench.segmentation.preview import write_preview
+from lesionbench.segmentation.preview import refuse_without_matplotlib, write_preview
 from lesionbench.segmentation.probabilities import write_probability
 from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report, write_table
 from lesionbench.training.record import WEIGHTS
@@ -180,6 +180,8 @@ def segment_each(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out:
     """
     if wanted.dicom_seg:
         refuse_missing()
+    if wanted.preview:
+        refuse_without_matplotlib()
     out.mkdir(parents=True, exist_ok=True)
     settings = {**ensemble.record, **_plain(wanted)}
     errors = []

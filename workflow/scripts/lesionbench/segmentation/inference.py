@@ -67,7 +67,7 @@ def load_run(
     except RuntimeError as error:
         reason = shorten(str(error).splitlines()[-1], 200, placeholder=" …")
         raise UserError(f"{folder}: the weights do not fit the model of run.json ({reason}). Train again.") from error
-    target = choose_device(device)
+    target = choose_device(device, "training.device" if code is None else "--device")
     place(network.module, target).eval()
     return Predictor(network, record, target, mirroring)
 
