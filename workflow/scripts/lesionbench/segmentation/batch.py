@@ -173,13 +173,18 @@ def where_to_look(lungs: Lungs) -> np.ndarray | None:
 def read_hu(path: Path, reading: Reading, force: bool) -> Volume:
     """Read a CT in HU. Raises UserError, naming it, where its values are no HU, unless `force`."""
     ct = read_ct(path, reading)
-    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
-    if problem and not force:
-        raise UserError(
-            f"{path}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}; --force "
-            "segments it all the same."
-        )
+    if not force:
+        refuse_no_hu(str(path), ct, "--force segments it all the same")
     return ct
+
+
+def refuse_no_hu(name: str, ct: Volume, otherwise: str) -> None:
+    """Raise UserError, naming a scan, where its values are no HU. otherwise: how it is segmented all the same."""
+    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
+    if problem:
+        raise UserError(
+            f"{name}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}; {otherwise}."
+        )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Predictor:
     mirroring: bool = False
     precision: str | None = None
     fast: bool = False
-    _partial: dict[Size, PartialNetwork | None] = field(default_factory=dict, compare=False, repr=False)
+    _partial: dict[Size, PartialNetwork | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def computes_in(self) -> str:
