@@ -66,11 +66,11 @@ def test_mistakes_are_told(run, ct, tmp_path):
         model.segment(ct.data)
     with pytest.raises(UserError, match="has its own affine"):
         model.segment("ct.nii.gz", ct.affine)
-    with pytest.raises(UserError, match="no CT in HU, .*force=True"):
+    with pytest.raises(UserError, match=r"no CT in HU, .*force=True"):
         model.segment(np.zeros(ct.data.shape), ct.affine)
     with pytest.raises(UserError, match="no such folder"):
         lesionbench.load_model(tmp_path / "none")
-    with pytest.raises(UserError, match="float16"):
+    with pytest.raises(UserError, match="Give training, float32"):
         lesionbench.load_model(run, precision="float16")
 
 

@@ -13,14 +13,14 @@ __version__ = "0.1.0"
 def load_model(
     runs: "str | Path | Sequence[str | Path]",
     device: str = "auto",
-    precision: str | None = None,
+    precision: str = "training",
     mirror: bool = False,
     code: Sequence[str] = (),
 ) -> "Model":
     """Load trained models, of which `Model.segment` takes the mean.
 
     runs: the folder of a training, of a model (all its trainings), or of an exported model, or several; device: auto,
-    cpu, cuda, cuda:N or mps; precision: float32 or bfloat16, None for that of the training; mirror: predict mirror
+    cpu, cuda, cuda:N or mps; precision: training (as it was trained), float32 or bfloat16; mirror: predict mirror
     images too; code: files or packages of networks of your own, which are executed.
 
     Raises `errors.UserError` where there is no run, it is damaged, or its code is not trusted.

@@ -68,8 +68,9 @@ def add_segment(commands: Commands) -> None:
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     segment.add_argument(
         "--precision",
-        choices=["float32", "bfloat16"],
-        help="what the networks compute in (default: as they were trained); bfloat16 is faster and less exact",
+        choices=["training", "float32", "bfloat16"],
+        default="training",
+        help="what networks compute in (default: training, as they were trained); bfloat16 is faster and less exact",
     )
     segment.add_argument(
         "--whole", action="store_true", help="look for lesions far from the lungs too, which takes longer"

@@ -25,7 +25,7 @@ from lesionbench.environment import environment
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.segmentation.dicom_seg import refuse_missing, write_dicom_seg
-from lesionbench.segmentation.inference import Predictor, load_run, predict
+from lesionbench.segmentation.inference import TRAINING, Predictor, load_run, predict
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
 from lesionbench.segmentation.measure import doubts, measure
@@ -88,11 +88,11 @@ def load_ensemble(
     mirroring: bool = False,
     code: Sequence[str] | None = (),
     given: Mapping[str, float] | None = None,
-    precision: str | None = None,
+    precision: str = TRAINING,
 ) -> Ensemble:
     """Load runs. `given` is what the operating point has instead of what the runs have chosen.
 
-    precision: float32 or bfloat16 in place of the trainings'.
+    precision: float32, bfloat16, or `training` for those of the trainings.
 
     Raises UserError as `load_run` does.
     """

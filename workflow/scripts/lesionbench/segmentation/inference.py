@@ -34,28 +34,29 @@ from lesionbench.training.resampling import find_frame
 logger = logging.getLogger(__name__)
 
 DEFAULT = OperatingPoint()
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
 class Predictor:
     """The network of a finished training on a device, and the record (run.json) that says how it was made.
 
-    mirroring: whether it predicts mirror images too; precision: auto, float32 or bfloat16 in place of the training's;
-    fast: whether a CPU computes what `models.partial` computes, which differs by rounding.
+    mirroring: whether it predicts mirror images too; precision: float32, bfloat16, or `training` for that of the
+    training; fast: whether a CPU computes by `models.partial`, which differs by rounding.
     """
 
     network: Network
     record: Record
     device: torch.device
     mirroring: bool = False
-    precision: str | None = None
+    precision: str = TRAINING
     fast: bool = False
     _partial: dict[Size, PartialNetwork | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def computes_in(self) -> str:
         """float32 or bfloat16: what it computes in on its device."""
-        wanted = self.precision or self.record.recipe.precision
+        wanted = self.record.recipe.precision if self.precision == TRAINING else self.precision
         return "bfloat16" if uses_bfloat16(self.device, wanted) else "float32"
 
     def partial(self, size: Size) -> PartialNetwork | None:
@@ -77,7 +78,7 @@ def load_run(
     device: str = "auto",
     mirroring: bool = False,
     code: Sequence[str] | None = (),
-    precision: str | None = None,
+    precision: str = TRAINING,
     fast: bool = False,
 ) -> Predictor:
     """Rebuild the network of a run from its run.json and weights.safetensors.

@@ -114,10 +114,10 @@ def _as_volume(hu: np.ndarray, affine: np.ndarray | None) -> Volume:
 
 
 def load(
-    runs: str | Path | Sequence[str | Path], device: str, precision: str | None, mirror: bool, code: Sequence[str]
+    runs: str | Path | Sequence[str | Path], device: str, precision: str, mirror: bool, code: Sequence[str]
 ) -> Model:
     """Return the model of `lesionbench.load_model`, which says what the arguments are."""
-    if precision not in (None, "float32", "bfloat16"):
-        raise UserError(f"precision is {precision!r}. Give float32, bfloat16 or None.")
+    if precision not in ("training", "float32", "bfloat16"):
+        raise UserError(f"precision is {precision!r}. Give training, float32 or bfloat16.")
     folders = [runs] if isinstance(runs, str | Path) else runs
     return Model(load_ensemble(find_runs([Path(run) for run in folders]), device, mirror, code, precision=precision))
