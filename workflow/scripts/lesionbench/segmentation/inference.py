@@ -142,11 +142,16 @@ def _around(slices: "_Slices", region: Region, advance: Callable[[int], object] 
     found = torch.zeros(slices.image.shape)
     count, size = len(found), slices.predictor.record.recipe.batch_size
 
+    wide = False  # whether the part before reached the edge: then this one may, and is computed whole at once
+
     def fill(part: slice) -> None:
+        nonlocal wide
         rows, columns = area = region.area(part)
-        inside = slices.probability(part, area)
-        if _reaches_edge(inside, area, found.shape):
-            found[part] = slices.probability(part)
+        whole = slices.probability(part) if wide else None
+        inside = slices.probability(part, area) if whole is None else whole[:, slice(*rows), slice(*columns)]
+        wide = _reaches_edge(inside, area, found.shape)
+        if wide:
+            found[part] = slices.probability(part) if whole is None else whole
         else:
             found[part, slice(*rows), slice(*columns)] = inside
 
