@@ -22,6 +22,7 @@ rule predict:
         point=planned(experiment.point),
         probabilities=planned(experiment.keeps_probabilities),
         mirroring=planned(experiment.mirroring),
+        precision=planned(experiment.precision),
         device=planned(experiment.device),
         code=code_digest("predict"),
     message:
@@ -45,6 +46,7 @@ use rule predict as predict_validation with:
         point={},
         probabilities=True,
         mirroring=planned(experiment.mirroring),
+        precision=planned(experiment.precision),
         device=planned(experiment.device),
         code=code_digest("predict"),
     message:

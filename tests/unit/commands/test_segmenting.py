@@ -14,8 +14,8 @@ from lesionbench.cli import main
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
-from lesionbench.segmentation import inference
-from lesionbench.segmentation.inference import probability_of
+from lesionbench.segmentation import batch, inference
+from lesionbench.segmentation.lungs import Lungs
 from lesionbench.training.record import write_run
 from lesionbench.training.runfile import write_record
 from oriented import make_affine
@@ -118,14 +118,20 @@ def test_a_higher_threshold_finds_nothing(run, scan, tmp_path, capsys):
     assert "lesion of 0.0 ml" in capsys.readouterr().out
 
 
-def test_mirror_images_are_predicted_where_it_is_asked_for(run, scan, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        inference, "mirrored_probability", lambda *arguments: asked.append(1) or probability_of(*arguments)
-    )
+def test_what_is_asked_for_reaches_the_networks(run, scan, tmp_path, monkeypatch):
+    asked, predict_stack = [], inference.predict_stack
+
+    def spy(predictor, *arguments):
+        asked.append((predictor.mirroring, predictor.computes_in, arguments[-1] is None))
+        return predict_stack(predictor, *arguments)
+
+    monkeypatch.setattr(inference, "predict_stack", spy)
+    monkeypatch.setattr(batch, "find_lungs", lambda ct: Lungs(np.ones(ct.data.shape, np.uint8)))
     arguments = ["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]
-    assert main(arguments) == 0 and asked == []
-    assert main([*arguments, "--mirror"]) == 0 and asked != []
+    for options in ([], ["--mirror"], ["--precision", "bfloat16"], ["--whole"]):
+        assert main([*arguments, *options]) == 0
+    plain = (False, "float32", False)
+    assert asked == [plain, (True, *plain[1:]), (False, "bfloat16", False), (*plain[:2], True)]
 
 
 def test_a_device_that_is_not_there_is_named_as_it_was_given(run, scan, tmp_path, capsys):
@@ -247,7 +253,7 @@ def test_an_interruption_is_told_in_a_line(run, scan, tmp_path, monkeypatch, cap
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inference, "probability_of", interrupt)
+    monkeypatch.setattr(inference, "predict_stack", interrupt)
     arguments = ["segment", str(scan), "--out", str(tmp_path / "out"), "--run", str(run), "--device", "cpu"]
     assert main(arguments) == 130
     assert capsys.readouterr().err.startswith("lesionbench: interrupted. What is finished stays")

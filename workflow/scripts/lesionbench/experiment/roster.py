@@ -214,6 +214,10 @@ class Roster:
         """Return whether a model predicts mirror images too."""
         return self.networks[model].mirroring
 
+    def precision(self, model: str) -> str:
+        """Return what a model predicts in: training, float32 or bfloat16."""
+        return self.networks[model].precision
+
     def training_code(self, model: str) -> str:
         """Return the digest of what a model's training executes."""
         return code_digest("train", self.networks[model].code)

@@ -36,13 +36,18 @@ def read_hu(path: Path, reading: Reading, force: bool | None = None) -> Volume:
     force: None where nobody can ask for it, as in a job.
     """
     ct = read_ct(path, reading)
-    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
-    if problem and not force:
-        forced = "" if force is None else "; --force segments it all the same"
-        raise UserError(
-            f"{path}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}{forced}."
-        )
+    if not force:
+        refuse_no_hu(str(path), ct, "" if force is None else "; --force segments it all the same")
     return ct
+
+
+def refuse_no_hu(name: str, ct: Volume, otherwise: str = "") -> None:
+    """Raise UserError, naming a scan, where its values are no HU; otherwise: how it is segmented all the same."""
+    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
+    if problem:
+        raise UserError(
+            f"{name}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}{otherwise}."
+        )
 
 
 def find_part_lungs(scans: Sequence[Scan], reading: Reading, basis: str, out: Path) -> pd.DataFrame:
