@@ -31,6 +31,7 @@ CHANGES = {
         "compare": ["small", "mobile", "new"],
     },
     "reference_results": {"reference_results": "reference.csv"},
+    "dataset.label": {"dataset": {"label": "Our scans"}},
     "dataset.phantom": {"dataset": {"phantom": {"annotated": 4}}},
     "dataset.phantom.annotated": {"dataset": {"phantom": {"annotated": 4}}},
     "dataset.phantom.slices": {"dataset": {"phantom": {"slices": [6, 9]}}},

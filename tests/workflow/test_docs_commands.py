@@ -54,8 +54,11 @@ def commands():
 
 
 @pytest.fixture(scope="module")
-def checkout(repository, tmp_path_factory):
-    """A copy with the tiny experiment, a data set, a scan, and a finished training whose network finds nothing."""
+def checkout(repository, finished, tmp_path_factory):
+    """A copy with the tiny experiment, a data set, a scan, and a finished training whose network finds nothing.
+
+    What the tiny experiment has made stands for the results of the demo.
+    """
     copy = copy_checkout(repository, tmp_path_factory.mktemp("commands"))
     tiny = {**TINY, "pathvars": {}}
     config = copy.folder / "config.yaml"
@@ -76,6 +79,7 @@ def checkout(repository, tmp_path_factory):
     weights = build_network(ModelEntry(**model)).module.state_dict()
     history = [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}]
     write_run(copy.folder / "results" / "models" / "unet" / "fold-0" / "seed-0", weights, history, record)
+    shutil.copytree(finished.folder / "results" / "tiny", copy.folder / "results" / "demo")
     programs = copy.folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name, script in STAND_INS.items():

@@ -53,7 +53,7 @@ rule compare_calibration:
         lesions=made([rules.calibrate.output.lesions], experiment.calibrated),
         boxes=made(rules.find_lung_boxes.output, fold=experiment.folds),
     output:
-        table=table("calibration", "Comparison"),
+        table=table("calibration"),
         curves="<results>/calibration/curves.csv",
     log:
         "<logs>/compare_calibration.log",

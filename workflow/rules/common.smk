@@ -39,7 +39,8 @@ from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars, hidden_keys, place_own_files
 from lesionbench.files import sha256
-from lesionbench.report.catalogue import FIGURES, caption, due_figures, external_figures
+from lesionbench.report.catalogue import AT_A_GLANCE, FIGURES, TABLES, due_figures, entry, external_figures
+from lesionbench.report.catalogue import caption, grid_caption, predictions_caption
 from lesionbench.words import Verbatim
 
 

@@ -134,7 +134,7 @@ use rule compare as compare_external with:
         ),
         inventory="<results>/external/{external}/dataset/studies.csv",
     output:
-        **comparison_tables("External sets", "<results>/external/{external}/tables", subcategory=set_label),
+        **comparison_tables("<results>/external/{external}/tables", category="External sets", subcategory=set_label),
         data="<results>/external/{external}/comparison.json",
     log:
         "<logs>/external/{external}/compare.log",
@@ -160,10 +160,9 @@ use rule plot as plot_external with:
     output:
         figure(
             "{figure}",
-            "figure",
-            "External sets",
-            lambda wildcards: {"result": f"Figure: {wildcards.figure.replace('_', ' ')}"},
+            lambda wildcards: {"result": entry("Figure", wildcards.figure)},
             "<results>/external/{external}/figures",
+            category="External sets",
             subcategory=set_label,
         ),
     log:
@@ -171,6 +170,7 @@ use rule plot as plot_external with:
     params:
         function=lambda wildcards: FIGURES[wildcards.figure].function,
         reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
+        title=lambda wildcards: FIGURES[wildcards.figure].title,
         caption=lambda wildcards: caption(wildcards.figure, experiment, experiment.external[wildcards.external].words),
         code=lambda wildcards: code_digest("plot", FIGURES[wildcards.figure].code),
     message:
@@ -182,7 +182,7 @@ rule compare_sets:
         comparison="<results>/comparison.json",
         sets=collect("<results>/external/{external}/comparison.json", external=experiment.external),
     output:
-        table("external_sets", "Comparison"),
+        table("external_sets"),
     log:
         "<logs>/compare_sets.log",
     conda:
@@ -191,6 +191,7 @@ rule compare_sets:
         mem_mb=growing(1500),
         runtime=10,
     params:
+        data=experiment.dataset_label,
         sets=experiment.set_labels,
         patients=experiment.patients_by_set,
         studies=experiment.test_studies(),

@@ -140,30 +140,25 @@ def first_of(kinds, figure, empty):
     return next((kinds[kind] for kind in FIGURES[figure].reads if kind in kinds), empty)
 
 
-def table(name, category, folder="<results>/tables", **shown):
+def table(name, folder="<results>/tables", **shown):
     """The files of a table; the report shows the page."""
-    page = report(
-        f"{folder}/{name}.html",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"result": f"Table: {name.replace('_', ' ')}"},
-        **shown,
-    )
+    place = {"category": TABLES[name].category, "subcategory": TABLES[name].section}
+    labels = {"result": entry("Table", name)}
+    page = report(f"{folder}/{name}.html", caption=f"../report/{name}.rst", labels=labels, **{**place, **shown})
     return [page, *(f"{folder}/{name}.{suffix}" for suffix in ("csv", "md", "tex"))]
 
 
-def comparison_tables(category, *folder, **shown):
+def comparison_tables(*folder, **shown):
     """The tables of a comparison, by their names."""
     names = ("comparison", "pairwise", "per_study", "metrics", "volumes", "lesions", "subgroups", "readings")
     further = ("sweeps", "sweep_rows") if experiment.sweeps else ()
-    return {name: table(name, category, *folder, **shown) for name in (*names, *further)}
+    return {name: table(name, *folder, **shown) for name in (*names, *further)}
 
 
-def figure(name, caption, category, labels, folder="<results>/figures", **shown):
-    """The files of a figure, one a format; the report shows the first."""
-    first, *others = [f"{folder}/{name}.{suffix}" for suffix in settings["figures"]["formats"]]
-    first = report(first, caption=f"../report/{caption}.rst", category=category, labels=labels, **shown)
-    return [first, *others]
+def figure(name, labels, folder="<results>/figures", **shown):
+    """The files of a figure, one a format, and the page that the report shows."""
+    page = report(f"{folder}/{name}.html", caption="../report/figure.rst", labels=labels, **shown)
+    return [page, *(f"{folder}/{name}.{suffix}" for suffix in settings["figures"]["formats"])]
 
 
 def targets():

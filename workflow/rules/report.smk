@@ -3,7 +3,7 @@ rule slice_table:
         studies="<results>/dataset/studies.csv",
         splits=collect("<results>/splits/fold-{fold}.csv", fold=experiment.folds),
     output:
-        table("slices_by_subset", "Data"),
+        table("slices_by_subset"),
     log:
         "<logs>/slice_table.log",
     conda:
@@ -26,7 +26,7 @@ rule findings_table:
     input:
         "<results>/dataset/findings.csv",
     output:
-        table("findings", "Data"),
+        table("findings"),
     log:
         "<logs>/findings_table.log",
     conda:
@@ -49,7 +49,7 @@ rule compare:
         slices=of_runs("<results>/metrics/{model}/fold-{fold}/seed-{seed}/slices.csv"),
         inventory="<results>/dataset/studies.csv",
     output:
-        **comparison_tables("Comparison"),
+        **comparison_tables(),
         data="<results>/comparison.json",
     log:
         "<logs>/compare.log",
@@ -82,7 +82,7 @@ rule compare_cost:
         predictions=of_runs("<results>/predictions/{model}/fold-{fold}/seed-{seed}", experiment.costed),
         checks=collect("<results>/checks/models/{model}.json", model=experiment.networks),
     output:
-        table("cost", "Comparison"),
+        table("cost"),
     log:
         "<logs>/compare_cost.log",
     conda:
@@ -105,7 +105,7 @@ rule list_operating_points:
     input:
         figure_inputs["points"],
     output:
-        table("operating_points", "Comparison"),
+        table("operating_points"),
     log:
         "<logs>/list_operating_points.log",
     conda:
@@ -129,9 +129,9 @@ rule plot:
     output:
         figure(
             "{figure}",
-            "figure",
-            lambda wildcards: FIGURES[wildcards.figure].category,
-            lambda wildcards: {"result": f"Figure: {wildcards.figure.replace('_', ' ')}"},
+            lambda wildcards: {"result": entry("Figure", wildcards.figure)},
+            category=lambda wildcards: FIGURES[wildcards.figure].category,
+            subcategory=lambda wildcards: FIGURES[wildcards.figure].section,
         ),
     log:
         "<logs>/plot/{figure}.log",
@@ -143,6 +143,7 @@ rule plot:
     params:
         function=lambda wildcards: FIGURES[wildcards.figure].function,
         reads=lambda wildcards: list(FIGURES[wildcards.figure].reads),
+        title=lambda wildcards: FIGURES[wildcards.figure].title,
         caption=lambda wildcards: caption(wildcards.figure, experiment),
         runs=lambda wildcards: first_of(figure_runs, wildcards.figure, []),
         best_epoch_by=lambda wildcards: (
@@ -165,9 +166,8 @@ rule plot_predictions:
     output:
         figure(
             "predictions/{model}",
-            "predictions",
-            "Predictions",
             lambda wildcards: {"model": Verbatim(experiment.labels[wildcards.model])},
+            category="Predictions",
         ),
     log:
         "<logs>/plot_predictions/{model}.log",
@@ -178,7 +178,8 @@ rule plot_predictions:
         runtime=10,
     params:
         label=lambda wildcards: experiment.labels[wildcards.model],
-        studies=planned(experiment.shown_studies),
+        title=lambda wildcards: f"Predictions of {experiment.labels[wildcards.model]}",
+        caption=lambda wildcards: predictions_caption(experiment, wildcards.model),
         shown=lambda wildcards: shown_studies,
         geometry=lookup(within=settings, dpath="dataset/geometry"),
         code=code_digest("plot_predictions"),
@@ -194,8 +195,8 @@ rule plot_model_grid:
         predictions=[masks_of(model, *first_run) for model in experiment.rows],
         slices=collect(first_scores, model=experiment.rows),
     output:
-        first=figure("model_grid_1", "model_grid", "Predictions", {"model": "All models, 1 of 2"}),
-        second=figure("model_grid_2", "model_grid", "Predictions", {"model": "All models, 2 of 2"}),
+        first=figure("model_grid_1", {"model": "All models, 1 of 2"}, category="Predictions"),
+        second=figure("model_grid_2", {"model": "All models, 2 of 2"}, category="Predictions"),
     log:
         "<logs>/plot_model_grid.log",
     conda:
@@ -205,7 +206,7 @@ rule plot_model_grid:
         runtime=10,
     params:
         labels=experiment.labels,
-        studies=experiment.shown_studies(),
+        caption=grid_caption(experiment),
         shown=lambda wildcards: shown_studies,
         slices=lookup(within=settings, dpath="figures/slices"),
         geometry=lookup(within=settings, dpath="dataset/geometry"),
@@ -264,11 +265,11 @@ rule summary:
         page=report(
             "<results>/summary.html",
             caption="../report/summary.rst",
-            category="At a glance",
-            labels={"result": "Summary"},
+            category=AT_A_GLANCE,
+            labels={"result": "1. Summary"},
         ),
         config="<results>/config.json",
-        checklist=table("checklist", "At a glance"),
+        checklist=table("checklist"),
     log:
         "<logs>/summary.log",
     conda:
@@ -282,6 +283,7 @@ rule summary:
         sweeps=experiment.sweeps,
         labels=experiment.labels,
         all_labels=experiment.all_labels,
+        data=experiment.dataset_label,
         elsewhere=experiment.elsewhere,
         trainings=[list(run) for run in experiment.trainings],
         template=sha256(SCRIPTS.parent / "report" / "summary.html.jinja"),

@@ -89,7 +89,7 @@ rule compare_severity:
     input:
         scans=collect("<results>/severity/models/{model}/scans.csv", model=experiment.segmenting),
     output:
-        **{name: table(name, "Severity") for name in ("severity", "severity_pairs", "severity_classes")},
+        **{name: table(name) for name in ("severity", "severity_pairs", "severity_classes")},
         shares=figure_inputs["shares"],
     log:
         "<logs>/compare_severity.log",

@@ -10,5 +10,5 @@ with job_log(snakemake.log[0]):
 
     inputs, params = snakemake.input, snakemake.params
     sets = dict(zip(params.sets.values(), map(read_comparison, inputs.sets), strict=True))
-    found = compare_sets(read_comparison(inputs.comparison), sets, params.patients, "the data set")
+    found = compare_sets(read_comparison(inputs.comparison), sets, params.patients, params.data)
     write_table(external_table(found), snakemake.output)

@@ -7,4 +7,5 @@ with job_log(snakemake.log[0]):
     from lesionbench.report.style import save_figure
 
     files, params = dict(snakemake.input.items()), dict(snakemake.params.items())
-    save_figure(draw(params["function"], params["reads"], files, params), snakemake.output)
+    drawn = draw(params["function"], params["reads"], files, params)
+    save_figure(drawn, snakemake.output, params["title"], params["caption"])

@@ -20,5 +20,6 @@ with job_log(snakemake.log[0]):
     views = read_views(picks, stacks, snakemake.input.predictions, scores, reading)
     labels = list(snakemake.params.labels.values())
     half = (len(views) + 1) // 2
-    save_figure(model_grid(views[:half], labels), snakemake.output.first)
-    save_figure(model_grid(views[half:], labels), snakemake.output.second)
+    caption = snakemake.params.caption
+    save_figure(model_grid(views[:half], labels), snakemake.output.first, "Predictions of all models, 1 of 2", caption)
+    save_figure(model_grid(views[half:], labels), snakemake.output.second, "Predictions of all models, 2 of 2", caption)

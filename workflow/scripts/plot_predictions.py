@@ -15,4 +15,4 @@ with job_log(snakemake.log[0]):
         snakemake.params.label,
         Reading(geometry=snakemake.params.geometry),
     )
-    save_figure(figure, snakemake.output)
+    save_figure(figure, snakemake.output, snakemake.params.title, snakemake.params.caption)

@@ -22,6 +22,7 @@ with job_log(snakemake.log[0]):
     page = render_summary(
         config=params.config,
         labels=params.labels,
+        name=params.data,
         elsewhere=params.elsewhere,
         answer=describe_answer(comparison),
         data=describe_data(inputs.studies, inputs.slices, inputs.splits),

@@ -132,3 +132,14 @@ def test_captions_name_the_seeds_of_methods_that_draw_at_random():
     )
     nothing = plan_experiment(config(models={"nothing": {"method": "empty"}}, compare=["nothing"], seeds=[3, 1]))
     assert nothing.test_studies() == "2 test studies" and nothing.shown_studies("nothing") == "2 test studies"
+
+
+def test_a_data_set_has_the_name_that_it_is_given_or_that_its_layout_says(tmp_path):
+    touch(tmp_path / "ours", *(f"ct/{study}.nii.gz" for study in "123"), *(f"masks/{study}.nii.gz" for study in "123"))
+    ours = {"root": str(tmp_path / "ours"), "ct": "ct/{study}.nii.gz", "mask": "masks/{study}.nii.gz"}
+    mosmed = tmp_path / "set"
+    touch(mosmed, *(f"studies/CT-1/study_{number}.nii.gz" for number in "123"))
+    touch(mosmed, *(f"masks/study_{number}_mask.nii.gz" for number in "123"))
+    named = [ours, {**ours, "label": "Our hospital"}, {"root": str(mosmed)}, {"phantom": {"studies": 12}}]
+    labels = [plan_experiment(config(dataset=data)).dataset_label for data in named]
+    assert labels == ["ours", "Our hospital", "MosMedData", "synthetic scans"]

@@ -14,8 +14,8 @@ from scored import LABELS
 
 def captions():
     params = SimpleNamespace(
-        studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS, label="U-Net",
-        resamples=10000, plane="coronal", paper=True, reference=[], slices="auto", caption="Dice of 10 test studies.",
+        studies="10 test studies (averaged over 2 seeds)", runs=[["unet", 0, 0]], labels=LABELS,
+        resamples=10000, plane="coronal", paper=True, reference=[], caption="Dice of 10 test studies.",
         scoring=asdict(Scoring()),
     )  # fmt: skip
     return SimpleNamespace(params=params, wildcards=SimpleNamespace(rank="median"))
@@ -33,12 +33,13 @@ def test_captions_render(repository):
         assert body.startswith("<p>"), path
 
 
-@pytest.mark.parametrize("caption", ["predictions", "model_grid", "summary"])
+@pytest.mark.parametrize("caption", ["figure", "summary"])
 @pytest.mark.parametrize("label", ["*i* _u_ `c` |v| \\n x_ <b>&</b> {{ a }} {% b %}", " two\n\nlines\u2028more", "x::"])
 def test_a_label_is_no_markup_in_a_caption(repository, caption, label):
     text = (repository / "workflow" / "report" / f"{caption}.rst").read_text()
     snakemake = captions()
-    snakemake.params.label, snakemake.params.labels = label, {"unet": label}
+    snakemake.params.caption, snakemake.params.labels = label, {"unet": label}
     rendered = Environment(trim_blocks=True, lstrip_blocks=True).from_string(text).render(snakemake=snakemake)
     body = publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["body"]
-    assert html.escape(label).split() == body.partition("<span>")[2].partition("</span>")[0].split()
+    tag = {"figure": "p", "summary": "span"}[caption]
+    assert html.escape(label).split() == body.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0].split()

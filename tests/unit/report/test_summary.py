@@ -21,7 +21,7 @@ from scored import LABELS, compared
 from tiny import MODEL, PREPROCESSING, RECIPE
 
 CONFIG = {
-    "dataset": {"root": "data/COVID19_1110"},
+    "dataset": {"root": "data/COVID19_1110", "target": "tumours"},
     "preprocessing": {"plane": "coronal"},
     "seeds": [0, 1],
     "training": {"learning_rate": 1e-5},
@@ -80,6 +80,7 @@ def sections(results, config=CONFIG, trainings=TRAININGS, folds=1, elsewhere=Non
     return {
         "config": resolve_config(config),
         "labels": LABELS,
+        "name": "Our set",
         "elsewhere": elsewhere or {},
         "answer": describe_answer(compared()),
         "data": describe_data(
@@ -102,15 +103,16 @@ def test_the_conclusion_is_that_of_the_tables_word_by_word():
 
 def test_the_page_tells_the_data_and_the_paper_s_plane(results):
     text = as_text(render_summary(**sections(results)))
-    assert "How well do U-Net and U-Net with VGG19 encoder find the lesions" in text
-    assert "51 studies, 50 of them with a lesion mask, in coronal slices." in text
+    assert "How well do U-Net and U-Net with VGG19 encoder find tumours on chest CT" in text
+    assert "Segmentation of tumours on chest CT: Our set" in text
+    assert "51 studies of Our set, 50 of them with a lesion mask, in coronal slices." in text
     assert "35 studies (17,920 slices) for training, 5 studies (2,560 slices) for validation" in text
     assert "10 studies (5,120 slices) for the test." in text
     assert "trained with 2 seeds" in text and PAPER_PLANE in text and "synthetic" not in text
 
 
 def test_synthetic_studies_are_called_so_and_compared_with_no_paper(results):
-    config = CONFIG | {"dataset": {"phantom": {}}, "reference_results": None}
+    config = CONFIG | {"dataset": {"phantom": {}, "target": "tumours"}, "reference_results": None}
     text = as_text(render_summary(**sections(results, config)))
     assert "The studies are synthetic." in text and "The paper says" not in text
 
@@ -165,5 +167,6 @@ def test_the_page_tells_how_many_patients_there_are_where_they_are_known(results
     write_frame(studies.assign(patient=["p", "p", *[""] * (len(studies) - 2)]), results / "studies.csv")
     text = as_text(render_summary(**sections(results)))
     assert (
-        "51 studies of 50 patients, 50 of them with a lesion mask" in text and "No patient is in two of these" in text
+        "51 studies of Our set (50 patients), 50 of them with a lesion mask" in text
+        and "No patient is in two of these" in text
     )

@@ -69,6 +69,16 @@ class Experiment(Collection, Roster):
         return list(CATEGORIES) if is_mosmed else sorted(found)
 
     @cached_property
+    def dataset_label(self) -> str:
+        """The data set in titles, captions and tables: `dataset.label`, or what its layout says."""
+        if label := self.section["label"]:
+            return str(label)
+        if self.section["phantom"]:
+            return "synthetic scans"
+        is_mosmed = self.dataset.is_mosmed and self.categories == list(CATEGORIES)
+        return "MosMedData" if is_mosmed else Path(self.dataset.root).absolute().name
+
+    @cached_property
     def annotated(self) -> list[str]:
         """Names of the studies with a lesion mask."""
         return [study.name for study in self.studies.values() if study.mask]
@@ -213,9 +223,10 @@ class Experiment(Collection, Roster):
         scans = [content for source, study, _ in self.handed(fold) for content in source.contents([source.ct(study)])]
         return scans + self.contents(self.handed_masks(fold))
 
-    def test_studies(self) -> str:
-        """Return what captions say of the studies that all tables and figures of scores stand on."""
+    def test_studies(self, data: str | None = None) -> str:
+        """Return what captions say of the studies that scores stand on, with the name of the data set if given."""
         text = counted(sum(len(fold.test) for fold in self.folds.values()), "test study")
+        text += f" of {data}" if data else ""
         several = any(len(row.runs([0], self.settings["seeds"])) > 1 for row in self.all_rows.values())
         return f"{text} (averaged over {len(self.settings['seeds'])} seeds)" if several else text
 

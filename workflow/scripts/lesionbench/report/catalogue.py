@@ -13,23 +13,39 @@ from lesionbench.experiment.plan import Experiment
 INVOLVEMENT = " of lung involvement, from CT-0 (none) to CT-4 (more than three quarters)"
 
 
+AT_A_GLANCE = "At a glance"
+# What stands there, in the order of reading; the report sorts by name, so that it is numbered.
+ANSWER = ("summary", "comparison", "dice_by_model", "pairwise", "pairwise_differences", "checklist")
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """Where a table stands in the report: its title, its category and the section of that."""
+
+    title: str
+    category: str
+    section: str | None = None
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure: where its function is, what the function takes, where it stands in the report, how to read it.
 
-    name: of its file; function: `module:function` in `report.figures`; reads: the inputs, as the function names them
-    (`report.plot.READERS`); category: in the report; caption: with `{studies}` for the test studies,
-    `{shown}` for those whose slices are shown, `{trainings}`, `{choices}`, `{models}`, `{resamples}`, the settings
-    `{tolerance}` and `{smallest}`, `{involvement}` for what MosMedData's categories mean, and `{paper}` for a part of
-    a sentence where there are reference results; needs: what an experiment must have for it, None where it needs
-    nothing.
+    name: of its file; title: in the report; function: `module:function` in `report.figures`; reads: the inputs, as the
+    function names them (`report.plot.READERS`); category, section: where it is in the report; caption: with
+    `{studies}` for the test studies, `{data}` for the data set, `{shown}` for the studies whose slices are shown,
+    `{trainings}`, `{choices}`, `{models}`, `{resamples}`, the settings `{tolerance}` and `{smallest}`, `{involvement}`
+    for what MosMedData's categories mean, and `{paper}` for a part of a sentence where there are reference results;
+    needs: what an experiment must have for it, None where it needs nothing.
     """
 
     name: str
+    title: str
     function: str
     reads: tuple[str, ...]
     category: str
     caption: str
+    section: str | None = None
     needs: (
         Literal[
             "ct",
@@ -56,19 +72,44 @@ class Figure:
         return [f"report.figures.{self.function}"]
 
 
+TABLES: Mapping[str, ReportTable] = {
+    "calibration": ReportTable("Probabilities", "Probabilities"),
+    "checklist": ReportTable("Checklist for the manuscript", AT_A_GLANCE),
+    "comparison": ReportTable("Comparison of the models", AT_A_GLANCE),
+    "cost": ReportTable("Cost of the models", "Comparison", "Cost"),
+    "external_sets": ReportTable("External sets", "Comparison", "External sets"),
+    "findings": ReportTable("Findings", "Data"),
+    "lesions": ReportTable("Lesions", "Comparison", "Further scores"),
+    "metrics": ReportTable("Further metrics", "Comparison", "Further scores"),
+    "operating_points": ReportTable("Operating points", "Training"),
+    "pairwise": ReportTable("Differences between the models", AT_A_GLANCE),
+    "per_study": ReportTable("Dice of each study", "Comparison", "Dice in detail"),
+    "readings": ReportTable("Mean Dice by what is averaged", "Comparison", "Dice in detail"),
+    "severity": ReportTable("Share of the lungs involved against the radiologists' classes", "Severity"),
+    "severity_classes": ReportTable("Share of the lungs involved, by class", "Severity"),
+    "severity_pairs": ReportTable("Differences between models, by the radiologists' classes", "Severity"),
+    "slices_by_subset": ReportTable("Studies and slices by subset", "Data"),
+    "subgroups": ReportTable("Scores in groups of studies", "Comparison", "Dice in detail"),
+    "sweep_rows": ReportTable("Sweeps: their rows", "Comparison", "Sweeps"),
+    "sweeps": ReportTable("Sweeps: what the choice of a row is worth", "Comparison", "Sweeps"),
+    "volumes": ReportTable("Lesion volumes", "Comparison", "Further scores"),
+}
+
 FIGURES: Mapping[str, Figure] = {
     figure.name: figure
     for figure in (
         Figure(
             "class_pie",
+            "Studies by category",
             "class_pie:class_pie",
             ("classes",),
             "Data",
-            "Studies of the data set by category{involvement}, with number and share of all studies.",
+            "Studies of {data} by category{involvement}, with number and share of all studies.",
             needs="categories",
         ),
         Figure(
             "example_slice",
+            "A slice as the models see it",
             "ct_panels:example_slice",
             ("stacks",),
             "Data",
@@ -79,6 +120,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "learning_curves",
+            "Learning curves",
             "learning_curves:learning_curves",
             ("histories", "labels"),
             "Training",
@@ -91,6 +133,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "operating_points",
+            "Choice of the operating points",
             "operating_points:operating_points",
             ("points", "labels"),
             "Training",
@@ -102,9 +145,10 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "dice_by_model",
+            "Dice by model",
             "score_charts:dice_by_model",
             ("comparison",),
-            "Comparison",
+            AT_A_GLANCE,
             "Dice of {studies} by each model: a dot is a study. A grey line joins the dots of one study; where "
             "there are more than 15 studies, a grey shape shows the density of the dots instead. Squares are "
             "means with their 95 % interval (logit-t over patients, of these trained networks); upright bars are "
@@ -113,9 +157,10 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "pairwise_differences",
+            "Differences between pairs of models",
             "score_charts:pairwise_differences",
             ("comparison",),
-            "Comparison",
+            AT_A_GLANCE,
             "Mean difference in Dice, first − second, of pairs of models on the same {studies}, without those that "
             "hold no lesion. Thick lines are 95 % intervals of these trained networks (t over patients), thin ones "
             "those of networks trained again, where there are several trainings or folds; both are for one pair "
@@ -127,6 +172,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "rank_stability",
+            "Stability of the ranks",
             "score_charts:rank_stability",
             ("comparison",),
             "Comparison",
@@ -136,10 +182,12 @@ FIGURES: Mapping[str, Figure] = {
             "order is; they are no probabilities that a model is the best: a model may come first in nearly all "
             "draws and not be told apart from the next. The model of the best mean rank comes first. Shares below "
             "0.5 % are left blank.",
+            section="Dice in detail",
             needs="several models",
         ),
         Figure(
             "rank_agreement",
+            "Ranks by each score",
             "group_charts:rank_agreement",
             ("comparison",),
             "Comparison",
@@ -149,19 +197,23 @@ FIGURES: Mapping[str, Figure] = {
             "tolerance of {tolerance} mm; HD95: 95th percentile; surfaces are voxels; lesions have at least "
             "{smallest} mm³ and are matched above an intersection over union of 0.1; where nothing is predicted, "
             "shares are 0 and HD95 is the image's diagonal.",
+            section="Further scores",
             needs="several models",
         ),
         Figure(
             "dice_by_subgroup",
+            "Dice in groups of studies",
             "group_charts:dice_by_subgroup",
             ("comparison", "inventory"),
             "Comparison",
             "Dice of {studies} in groups, of those with lesion in the reference: a dot is a study, a large mark the "
             "mean of a model, n the number of studies. Lesion volume: thirds of the studies by the reference's volume; "
             "slice spacing: between axial slices. Groups differ in more than what they are named after.",
+            section="Dice in detail",
         ),
         Figure(
             "volume_agreement",
+            "Agreement of lesion volumes",
             "score_charts:volume_agreement",
             ("comparison",),
             "Comparison",
@@ -171,28 +223,34 @@ FIGURES: Mapping[str, Figure] = {
             "95 % of log-normal ratios lie; they are left out for fewer than six studies. Studies without lesion "
             "in the reference have no ratio and are left out; where nothing is predicted, a triangle at the foot "
             "marks the reference volume, and the limits leave the study out.",
+            section="Further scores",
         ),
         Figure(
             "external_sets",
+            "Dice on the external sets",
             "external_sets:external_sets",
             ("transfer",),
             "Comparison",
-            "Mean Dice of each model on {studies} of the data set and on all studies of the external sets, with 95 % "
+            "Mean Dice of each model on {studies} and on all studies of the external sets, with 95 % "
             "interval (logit-t over patients). A model whose marks lie far apart does not hold on the other set.",
+            section="External sets",
             needs="external sets",
         ),
         Figure(
             "dice_by_cost",
+            "Dice over cost",
             "score_charts:dice_by_cost",
             ("comparison", "cost"),
             "Comparison",
             "Mean Dice on {studies}, of each model that is trained here, over its parameters and over the "
             "multiply-accumulate operations (in billions) that one slice takes. Bars are 95 % intervals (logit-t "
             "over patients, of these trained networks).",
+            section="Cost",
             needs="costs",
         ),
         Figure(
             "reliability",
+            "Reliability of the probabilities",
             "calibration_charts:reliability",
             ("calibration", "labels"),
             "Probabilities",
@@ -204,6 +262,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "precision_recall",
+            "Precision over recall",
             "calibration_charts:precision_recall",
             ("calibration", "labels"),
             "Probabilities",
@@ -214,6 +273,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "froc",
+            "Lesions found over false lesions (FROC)",
             "calibration_charts:froc",
             ("calibration", "labels"),
             "Probabilities",
@@ -225,6 +285,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "dice_by_threshold",
+            "Dice by threshold",
             "calibration_charts:dice_by_threshold",
             ("calibration", "labels"),
             "Probabilities",
@@ -235,14 +296,17 @@ FIGURES: Mapping[str, Figure] = {
         ),
         Figure(
             "dice_readings",
+            "Mean Dice by what is averaged",
             "score_charts:dice_readings",
             ("comparison",),
             "Comparison",
             "Mean Dice of the same predictions on {studies}, by what is averaged. The distance between the marks "
             "of one model is what the choice of reading alone is worth{paper}.",
+            section="Dice in detail",
         ),
         Figure(
             "share_by_class",
+            "Share of the lungs by class",
             "severity_charts:share_by_class",
             ("shares", "labels"),
             "Severity",
@@ -274,6 +338,7 @@ def due_figures(experiment: Experiment) -> list[str]:
     return [figure.name for figure in FIGURES.values() if has[figure.needs]]
 
 
+_VIEW = "Radiological orientation, lung window (centre −600, width 1500 HU)."
 _BEST_EPOCH = {"loss": "the lowest validation loss", "dice": "the highest validation Dice"}
 
 
@@ -285,7 +350,8 @@ def external_figures(experiment: Experiment) -> list[str]:
 def caption(name: str, experiment: Experiment, studies: str | None = None) -> str:
     """Return how a figure is to be read, with what the experiment fills in; `studies`: of an external set."""
     return FIGURES[name].caption.format(
-        studies=studies or experiment.test_studies(),
+        studies=studies or experiment.test_studies(experiment.dataset_label),
+        data=experiment.dataset_label,
         shown=experiment.shown_studies(),
         trainings=len(experiment.trainings),
         best_epoch=" or of ".join(_BEST_EPOCH[by] for by in dict.fromkeys(experiment.best_epoch_by.values())),
@@ -297,3 +363,36 @@ def caption(name: str, experiment: Experiment, studies: str | None = None) -> st
         smallest=f"{experiment.scoring['min_lesion_mm3']:g}",
         paper="; the paper does not state its own" if experiment.reference_results and not studies else "",
     )
+
+
+def predictions_caption(experiment: Experiment, model: str) -> str:
+    """Return how the figure of a model's predictions is to be read."""
+    return (
+        f"The worst, the median and the best study of {experiment.labels[model]} by the Dice of its volume, chosen by "
+        f"rule among {experiment.shown_studies(model)} with lesion: up to seven slices of each where it holds most "
+        "lesion, the CT above and the contours of reference (blue) and prediction (orange) on it below. The number is "
+        f"the slice's Dice (a dash where both masks are empty). {_VIEW}"
+    )
+
+
+def grid_caption(experiment: Experiment) -> str:
+    """Return how the figures of all models' predictions are to be read."""
+    chosen = (
+        f"Slices chosen by rule from {experiment.shown_studies()} to show lesions found (mean Dice of the models at "
+        "least 0.7), partly found, barely found (below 0.1) and missed by every model, false positives and an empty "
+        "slice"
+        if experiment.settings["figures"]["slices"] == "auto"
+        else "Slices listed in the configuration"
+    )
+    return (
+        f"{chosen}: CT, and on it the contours of the reference (blue) and of the prediction (orange) of "
+        f"{', '.join(experiment.labels.values())}. The number is the slice's Dice (a dash where both masks are empty). "
+        f"{_VIEW}"
+    )
+
+
+def entry(kind: Literal["Figure", "Table"], name: str) -> str:
+    """Return what the menu of the report calls a figure or a table of the category that it belongs to."""
+    place: Figure | ReportTable = FIGURES[name] if kind == "Figure" else TABLES[name]
+    number = f"{ANSWER.index(name) + 1}. " if place.category == AT_A_GLANCE else ""
+    return f"{number}{kind}: {place.title}"

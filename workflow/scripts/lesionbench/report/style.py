@@ -3,6 +3,7 @@
 import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unicodedata import combining, east_asian_width
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lesionbench.files import atomic
+from lesionbench.report.figure_page import figure_page
 from lesionbench.report.fonts import add_fonts
 
 # Okabe and Ito's palette, distinct for colour-blind readers: https://jfly.uni-koeln.de/color/
@@ -23,6 +25,7 @@ YELLOW = "#F0E442"  # of the same palette, for dark grounds
 INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
 
 COLUMN, PAGE = 3.5, 7.2  # inches: the width of a journal's column and page
+PIXELS = 220  # of a screen for an inch, at most
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that text looks the same everywhere
@@ -110,12 +113,28 @@ def hide_axes(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
-def save_figure(figure: Figure, paths: Iterable[str | Path]) -> None:
-    """Write a figure to each path, in the format that its suffix names: svg, png (200 dpi) or pdf."""
+def save_figure(figure: Figure, paths: Iterable[str | Path], title: str = "", caption: str = "") -> None:
+    """Write a figure to each path, in the format that its suffix names: svg, png (200 dpi), pdf or html.
+
+    html is a page that shows the figure with `title` and `caption`.
+    """
     files = [Path(path) for path in paths]
     add_fonts(figure.findobj(Text), files[0].stem)
     for path in files:
-        with atomic(path) as temporary, warnings.catch_warnings():
-            # One warning of `add_fonts` for all, in place of matplotlib's for each character and size.
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
-            figure.savefig(temporary, format=path.suffix[1:], metadata=_METADATA[path.suffix])
+        if path.suffix == ".html":
+            width = int(figure.get_figwidth() * PIXELS)
+            page = figure_page(_as_bytes(figure, ".svg"), width, path.stem, title, caption)
+            with atomic(path) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+            continue
+        with atomic(path) as temporary:
+            temporary.write_bytes(_as_bytes(figure, path.suffix))
+
+
+def _as_bytes(figure: Figure, suffix: str) -> bytes:
+    content = BytesIO()
+    with warnings.catch_warnings():
+        # One warning of `add_fonts` for all, in place of matplotlib's for each character and size.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        figure.savefig(content, format=suffix[1:], metadata=_METADATA[suffix])
+    return content.getvalue()

@@ -31,6 +31,7 @@ DIGITS = 16  # of a SHA-256, enough to tell files apart
 def render_summary(
     config: Mapping[str, Any],
     labels: Mapping[str, str],
+    name: str,
     elsewhere: Mapping[str, str],
     answer: Mapping[str, Any],
     data: Mapping[str, Any],
@@ -38,7 +39,7 @@ def render_summary(
 ) -> str:
     """Return the page as HTML, of what `describe_answer`, `describe_data` and `read_provenance` have found.
 
-    elsewhere: the folder of each row whose masks were made elsewhere, by its name in words.
+    name: of the data set; elsewhere: the folder of each row whose masks were made elsewhere, by its name in words.
     """
     loader = FileSystemLoader(TEMPLATE.parent)
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -47,6 +48,7 @@ def render_summary(
         config=config,
         config_text=yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False, width=100),
         labels=labels,
+        name=name,
         elsewhere=elsewhere,
         answer=answer,
         data=data,

@@ -45,7 +45,10 @@ STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:1.5rem;color:#222}table{border-collapse:collapse;"
     "border-block:2px solid #222;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;"
     "padding-bottom:.5rem}th,td{padding:.3rem .4rem;text-align:right;vertical-align:bottom}td{white-space:nowrap}"
+    "td.text{white-space:normal}.scroll{overflow-x:auto}"
     "thead{border-bottom:1px solid #222}.text{text-align:left}p{max-width:46rem;font-size:.9rem;margin:.5rem 0}"
+    "@media(max-width:70rem){body{margin:1rem;font-size:13px}th,td{padding:.25rem .3rem}}"
+    "@media(max-width:45rem){body{font-size:12px}th,td{padding:.2rem .13rem}}"
 )
 PROSE = "table{max-width:72rem}td{white-space:normal;vertical-align:top;border-top:1px solid #ddd}"
 
@@ -183,7 +186,8 @@ def _tex_needs(text: str) -> list[str]:
 
 def _web_page(table: Table, _: str) -> str:
     def row(cells: Sequence[object], tag: str) -> str:
-        kinds = [' class="text"' if position < table.text_columns else "" for position in range(len(cells))]
+        scope = ' scope="col"' if tag == "th" else ""
+        kinds = [scope + (' class="text"' if position < table.text_columns else "") for position in range(len(cells))]
         return "".join(
             f"<{tag}{kind}>{html.escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
         )
@@ -193,8 +197,10 @@ def _web_page(table: Table, _: str) -> str:
     notes = "\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{STYLE}{PROSE if table.prose else ''}</style>\n</head>\n<body>\n<table>\n<caption>{title}</caption>\n"
-        f"<thead><tr>{row(list(table.shown.columns), 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+        f"<style>{STYLE}{PROSE if table.prose else ''}</style>\n</head>\n<body>\n"
+        # What is too wide can be scrolled, by keys too.
+        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">\n<table>\n<caption>{title}</caption>\n'
+        f"<thead><tr>{row(list(table.shown.columns), 'th')}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
         f"{notes}\n</body>\n</html>\n"
     )
 
