@@ -72,8 +72,10 @@ def third_party(modules):
             continue
         seen.add(module)
         body = ast.parse(module.path.read_text()).body
-        for_types = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-        for name in digest._imports(module, [node for node in body if node not in for_types])[1]:
+        skipped = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        if module.path.name == "__init__.py":  # what users call in Python, no script does
+            skipped += [node for node in body if isinstance(node, ast.FunctionDef)]
+        for name in digest._imports(module, [node for node in body if node not in skipped])[1]:
             parts = name.split(".")
             if parts[0] == digest.PACKAGE:
                 inner = [module.find(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
