@@ -3,17 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench docs niivue names lock clean
+.PHONY: help setup method-nnunet demo test test-faults test-slurm check bench fuzz docs niivue names lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
-setup: .venv/ready  ## Make .venv
+setup: .venv/ready  ## Make .venv; without what only GPUs need, on Linux: make setup TORCH=cpu (see docs/install.md)
+
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# PyTorch's wheels for the CPU alone are on an index of its own, which pip is told by the user.
+ifeq ($(TORCH),cpu)
+INSTALL = awk '/^[a-z0-9]/ {skip = /^(torch|torchvision|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*)==/} !skip' envs/lock.txt \
+	> .venv/lock.txt && $(PIP) --no-deps --require-hashes -r .venv/lock.txt \
+	&& $(PIP) --no-deps $$(sed -nE 's/^(torch|torchvision)==([^ ;]+).*/\1==\2+cpu/p' envs/lock.txt)
+else
+INSTALL = $(PIP) --require-hashes -r envs/lock.txt
+endif
 
 .venv/ready: envs/lock.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r envs/lock.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL)
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 method-nnunet: .venv-nnunet/ready  ## Make .venv-nnunet, in which the external method nnunet runs
@@ -56,6 +66,9 @@ check: setup  ## Run the linters and the type checker
 bench: setup  ## Measure speed and memory; with a GPU: make bench BENCH="--device cuda"
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
+fuzz: setup  ## Damage files and read them for an hour; for ten minutes: make fuzz FUZZ="--minutes 10"
+	$(BIN)/python -m fuzz.run $(FUZZ)
+
 docs: setup  ## Build the documentation as a site into site/
 	$(BIN)/python -m docs.make_config
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -67,7 +80,7 @@ names: setup  ## Renew the list of architectures, encoders and options, after a 
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
 lock:  ## Renew envs/lock.txt from pyproject.toml, and the locks of methods by it (needs uv)
-	uv pip compile pyproject.toml --extra capsule --extra dicom --extra dev --extra docs --universal --generate-hashes \
+	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 	grep -oE '^[a-z0-9][^\\]*' envs/lock.txt | grep -v '^timm=' > .constraints.txt  # nnU-Net needs an older timm
 	uv pip compile workflow/methods/nnunet/requirements.in --constraint .constraints.txt --universal --generate-hashes \

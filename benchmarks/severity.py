@@ -33,9 +33,9 @@ def draw_shares(rng: np.random.Generator, studies: int, models: Sequence[str]) -
     return pd.concat(frames, ignore_index=True)
 
 
-def true_values() -> np.ndarray:
+def true_values(studies: int = 500_000) -> np.ndarray:
     """Return the MEASURES of a model in very many studies."""
-    shares = draw_shares(np.random.default_rng(1), 500_000, ["one"])
+    shares = draw_shares(np.random.default_rng(1), studies, ["one"])
     classes = shares["category"].map(CATEGORIES.index).to_numpy(int)
     values: np.ndarray = measure_agreement(shares["share"].to_numpy(), classes, np.ones((1, len(shares))))[0]
     return values

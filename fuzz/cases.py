@@ -133,7 +133,7 @@ def _unpacked_size(path: Path) -> int:
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 size += sum(min(item.file_size, 1100 * item.compress_size) for item in archive.infolist())
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile):
         pass
     return size
 

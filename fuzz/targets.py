@@ -17,10 +17,10 @@ import yaml
 from fuzz import mutations
 from fuzz.mutations import Mutation, damage, inside_gzip, inside_zip, json_value, table_cell
 from lesionbench import cli
-from lesionbench.capsule.archive import MANIFEST, unpack, write_archive
+from lesionbench.capsule.archive import unpack, write_archive
 from lesionbench.data.duplicates import fingerprint, read_fingerprints, write_fingerprints
 from lesionbench.data.findings import check_grid, check_values
-from lesionbench.data.frames import read_frame, write_frame
+from lesionbench.data.frames import read_frame
 from lesionbench.data.inventory import read_registry
 from lesionbench.data.manifest import read_manifest, write_manifest
 from lesionbench.data.nifti import write_mask, write_volume
@@ -60,6 +60,7 @@ from lesionbench.training.runfile import RECORD
 PHANTOM = Phantom(studies=3, annotated=3, size=32, slices=(6, 6))
 SEEN = Preprocessing(plane="axial")
 MODEL = ModelEntry("classic-unet", options={"width": 2})
+RUNS = [("model", 0, 0)]
 RECIPE = Recipe(batch_size=4, device="cpu", max_epochs=2)
 Reader = Callable[[], object]
 
@@ -119,6 +120,7 @@ def _make_dicom(folder: Path) -> None:
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
     ct, _ = study()
+    folder.mkdir()
     for number in range(ct.data.shape[2]):
         piece = Dataset()
         piece.file_meta = FileMetaDataset()
@@ -198,9 +200,12 @@ def _run_readers(folder: Path) -> Iterator[Reader]:
     yield partial(read_record, folder / RECORD)
     yield partial(_predict, folder)
     yield partial(export_model, folder, folder.parent / "shared", About("other", "model"))
-    runs = [("model", 0, 0)]
-    yield partial(read_validation, [folder / "history.csv"], [folder / RECORD], runs)
-    yield partial(read_provenance, runs, [folder / RECORD], [folder / WEIGHTS], {"model": "Model"})
+    yield partial(read_provenance, RUNS, [folder / RECORD], [folder / WEIGHTS], {"model": "Model"})
+    yield from _history_readers(folder)
+
+
+def _history_readers(folder: Path) -> Iterator[Reader]:
+    yield partial(read_validation, [folder / "history.csv"], [folder / RECORD], RUNS)
 
 
 def _predict(folder: Path) -> None:
@@ -327,7 +332,7 @@ def _make_point(folder: Path) -> None:
 def _point_readers(folder: Path) -> Iterator[Reader]:
     path = folder / "point.json"
     yield partial(read_point, path)
-    yield lambda: point_table(read_choices([path], [("model", 0, 0)]), {"model": "Model"})
+    yield lambda: point_table(read_choices([path], RUNS), {"model": "Model"})
 
 
 def _make_comparison(folder: Path) -> None:
@@ -486,7 +491,7 @@ def _reference_readers(folder: Path) -> Iterator[Reader]:
 
 def _frame_readers(folder: Path) -> Iterator[Reader]:
     yield partial(read_frame, folder / "scores.csv")
-    yield partial(collect_scores, [folder / "scores.csv"], [("model", 0, 0)])
+    yield partial(collect_scores, [folder / "scores.csv"], RUNS)
 
 
 def _make_manifest(folder: Path) -> None:
@@ -550,7 +555,7 @@ TARGETS: dict[str, Target] = {
     "nrrd": Target(_scan(".nrrd"), {"*.nrrd": damage}, _scan_readers),
     "metaimage": Target(_scan(".mha"), {"*.mha": damage}, _scan_readers),
     "dicom": Target(
-        lambda folder: _make_dicom(_made(folder / "series")),
+        lambda folder: _make_dicom(folder / "series"),
         {"series/*.dcm": mutations.any_of(damage, mutations.dicom_value)},
         _scan_readers,
     ),
@@ -579,7 +584,7 @@ TARGETS: dict[str, Target] = {
     ),
     "record": Target(_make_run, {RECORD: mutations.any_of(damage, json_value, json_value)}, _run_readers),
     "unsigned": Target(_make_run_of_unknown_weights, {RECORD: json_value}, _run_readers),
-    "history": Target(_make_run, {"history.csv": mutations.any_of(damage, table_cell)}, _run_readers),
+    "history": Target(_make_run, {"history.csv": mutations.any_of(damage, table_cell)}, _history_readers),
     "point": Target(_make_point, {"*.json": mutations.any_of(damage, json_value, json_value)}, _point_readers),
     "comparison": Target(
         _make_comparison,
@@ -627,9 +632,3 @@ TARGETS: dict[str, Target] = {
         _command_readers,
     ),
 }
-assert MANIFEST and write_frame
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder

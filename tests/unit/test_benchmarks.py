@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from benchmarks import measure, statistics
+from benchmarks import measure, severity, statistics
 from benchmarks.measure import Row, alternate, ratios, timed
 from benchmarks.run import as_table, write_json
 
@@ -105,3 +105,8 @@ def test_a_table_takes_the_place_of_the_one_before():
     assert statistics.put(page, "x", "| new |") == "a\n<!-- table: x -->\n\n| new |\n\nb\n"
     with pytest.raises(ValueError, match="no place for the table y"):
         statistics.put(page, "y", "")
+
+
+def test_intervals_of_severity_cover_what_is_true():
+    *covered, wrong = severity.simulate(100, 8, severity.true_values(50_000))
+    assert len(covered) == 4 and min(covered) >= 50 and wrong <= 50

@@ -1,5 +1,6 @@
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def third_party(modules):
             continue
         seen.add(module)
         body = ast.parse(module.path.read_text()).body
-        for_types = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-        for name in digest._imports(module, [node for node in body if node not in for_types])[1]:
+        skipped = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        if module.path.name == "__init__.py":  # what users call in Python, no script does
+            skipped += [node for node in body if isinstance(node, ast.FunctionDef)]
+        for name in digest._imports(module, [node for node in body if node not in skipped])[1]:
             parts = name.split(".")
             if parts[0] == digest.PACKAGE:
                 inner = [module.find(".".join(parts[:depth])) for depth in range(1, len(parts) + 1)]
@@ -107,6 +110,22 @@ def test_the_lock_holds_hashes_and_no_addresses():
     text = (ENVS / "lock.txt").read_text()
     assert text.count("--hash=sha256:") >= len(locked())
     assert "://" not in text
+
+
+def test_a_set_up_for_the_cpu_leaves_out_what_only_gpus_need(repository):
+    command = ["make", "--dry-run", "--assume-new=pyproject.toml", "setup", "TORCH=cpu"]
+    said = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout
+    filtered = re.search(r"^awk '.*?' envs/lock\.txt", said, flags=re.MULTILINE)[0]
+    kept = subprocess.run(filtered, shell=True, cwd=repository, capture_output=True, text=True, check=True).stdout
+    names = set(re.findall(r"^([a-z0-9-]+)==", kept, flags=re.MULTILINE))
+    gone = set(re.findall(r"^([a-z0-9-]+)==", (ENVS / "lock.txt").read_text(), flags=re.MULTILINE)) - names
+    assert {"torch", "torchvision", "triton"} <= gone and {"numpy", "timm"} <= names
+    assert all(name.startswith(("cuda-", "nvidia-")) for name in gone - {"torch", "torchvision", "triton"})
+    assert not any(name.startswith(("cuda-", "nvidia-")) for name in names)
+    assert kept.count("--hash=sha256:") >= len(names)
+    pins = re.search(r"sed -nE .*? envs/lock\.txt", said)[0]
+    found = subprocess.run(pins, shell=True, cwd=repository, capture_output=True, text=True, check=True).stdout.split()
+    assert found == [f"{name}=={locked()[name]}+cpu" for name in ("torch", "torchvision")]
 
 
 def test_the_image_has_the_python_and_the_packages_of_the_lock():

@@ -8,7 +8,16 @@ import sys
 import pytest
 
 from lesionbench.errors import UserError
-from lesionbench.files import atomic, folder_state, sha256, visible_files, write_json
+from lesionbench.files import (
+    atomic,
+    can_be_path,
+    folder_state,
+    read_bytes,
+    read_json,
+    sha256,
+    visible_files,
+    write_json,
+)
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -96,6 +105,44 @@ def test_json_is_written_for_people_and_whole_or_not_at_all(tmp_path):
     assert (
         json.loads(path.read_text(encoding="utf-8")) == {"Größe": [1, None]} and len(list(path.parent.iterdir())) == 1
     )
+
+
+def test_a_pipe_or_a_device_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+        for read in (read_bytes, read_json, sha256) if path != tmp_path else (read_bytes, read_json):
+            with pytest.raises(OSError, match="a folder, a pipe or a device"):
+                read(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match="larger than 67,108,864 bytes"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("[1]", "no object"),
+        ("9" * 5000, "digits"),
+        ('{"a": "\\ud800"}', "surrog"),
+    ],
+)
+def test_what_is_no_object_of_json_is_refused(tmp_path, text, said):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("a/" + "b" * 255, True), ("a/" + "b" * 256, False), ("é" * 128, False), ("a\0", False), ("\ud800", False)],
+)
+def test_what_no_file_can_be_called_is_known(text, right):
+    assert can_be_path(text) is right
 
 
 @pytest.mark.parametrize("umask", ["022", "002", "077"])

@@ -64,6 +64,7 @@ CHANGES = {
     "models.NAME.preprocessing": {"models": {"small": {"preprocessing": {"plane": "coronal"}}}},
     "models.NAME.sweep": {"models": {"small": {"sweep": {"options.width": [4, 8]}}}},
     "models.NAME.evaluation.mirroring": {"models": {"small": {"evaluation": {"mirroring": True}}}},
+    "models.NAME.evaluation.precision": {"models": {"small": {"evaluation": {"precision": "bfloat16"}}}},
     "models.NAME.evaluation.threshold": {"models": {"small": {"evaluation": {"threshold": 0.4}}}},
     "models.NAME.evaluation.min_component_mm3": {"models": {"small": {"evaluation": {"min_component_mm3": 20}}}},
     "external.NAME.label": {"external": {"other": {"label": "Other"}}},

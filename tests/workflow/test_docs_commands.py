@@ -62,7 +62,9 @@ def checkout(repository, finished, tmp_path_factory):
     copy = copy_checkout(repository, tmp_path_factory.mktemp("commands"))
     tiny = {**TINY, "pathvars": {}}
     config = copy.folder / "config.yaml"
-    config.write_text(yaml.safe_dump(merged(yaml.safe_load(config.read_text()), tiny)))
+    settings = merged(yaml.safe_load(config.read_text()), tiny)
+    del settings["dataset"]["root"]
+    config.write_text(yaml.safe_dump(settings))
     hu = np.where(np.arange(9 * 11 * 5).reshape(9, 11, 5) % 3, -850, 40).astype(np.int16)
     nib.save(nib.Nifti1Image(hu, np.eye(4)), copy.folder / "scan.nii.gz")
     write_phantom(copy.folder / "data/COVID19_1110", Phantom(studies=2, annotated=2, size=32, slices=(5, 6)))

@@ -48,7 +48,7 @@ def due(checkout, *targets, **changes):
     return jobs
 
 
-def times(folder):
+def times_of(folder):
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/report.json")}
 
 
@@ -90,23 +90,24 @@ def test_nothing_runs_again_and_each_change_runs_what_depends_on_it(checkout):
     added = due(checkout, "severity", SEGMENTED, **more)  # of the new model, the target has two parts
     assert added == {"train": 1, "segment_scans": 2, "gather_scans": 1, "compare_severity": 1, "plot": 1}
     study = next((checkout.folder / RESULTS / "phantom/studies/CT-4").iterdir())
-    before = study.stat()
-    os.utime(study)
+    before, times = study.read_bytes(), study.stat()
+    study.write_bytes(before + b"\0")
     changed = due(checkout, "severity")
-    os.utime(study, ns=(before.st_atime_ns, before.st_mtime_ns))
+    study.write_bytes(before)
+    os.utime(study, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert changed == {"find_lungs": 1, "segment_scans": 1, "gather_scans": 1, "compare_severity": 1, "plot": 1}
 
 
 def test_a_scan_replaced_by_an_older_one_is_segmented_again_and_its_neighbour_kept(checkout):
     folder = checkout.folder / RESULTS / "segmented"
-    before = times(folder / "models/small"), times(folder / "lungs")
+    before = times_of(folder / "models/small"), times_of(folder / "lungs")
     os.utime(checkout.folder / "new/a.nii.gz")  # new times of the same content count for nothing
     assert due(checkout, SEGMENTED) == {}
     write_scan(checkout.folder, "b", "c")
     os.utime(checkout.folder / "new/b.nii.gz", ns=(0, 0))
     assert due(checkout, SEGMENTED) == {"find_lungs": 1, "segment_scans": 1, "gather_scans": 1}
     checkout.snakemake(SEGMENTED, config=SMALL)
-    after = times(folder / "models/small"), times(folder / "lungs")
+    after = times_of(folder / "models/small"), times_of(folder / "lungs")
     for old, new in zip(before, after, strict=True):
         assert new["a"] == old["a"] and new["b"] > old["b"]
 

@@ -2,6 +2,7 @@
 rule find_lung_boxes:
     input:
         f"<results>/slices/{experiment.preprocessing.cut}/fold-{{fold}}/test.csv",
+        stacks=where_stored(lambda wildcards: stacks_of(experiment.preprocessing.cut, wildcards.fold, "test")),
     output:
         "<results>/lungs/fold-{fold}.csv",
     log:
@@ -48,9 +49,9 @@ rule calibrate:
 
 rule compare_calibration:
     input:
-        counts=of_runs(rules.calibrate.output.counts, experiment.calibrated),
-        lesions=of_runs(rules.calibrate.output.lesions, experiment.calibrated),
-        boxes=collect(rules.find_lung_boxes.output, fold=experiment.folds),
+        counts=made([rules.calibrate.output.counts], experiment.calibrated),
+        lesions=made([rules.calibrate.output.lesions], experiment.calibrated),
+        boxes=made(rules.find_lung_boxes.output, fold=experiment.folds),
     output:
         table=table("calibration"),
         curves="<results>/calibration/curves.csv",

@@ -2,6 +2,7 @@ import atexit
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -31,27 +32,46 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "lesionbe
 from lesionbench.data.content import content, is_told_by_content
 from lesionbench.environment import SCRIPTS, prefer_this_checkout, prefer_this_python
 from lesionbench.errors import UserError
-from lesionbench.experiment.config import fill_empty_sections
+from lesionbench.experiment.config import fill_empty_sections, read_schema
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.failures import Failure, describe_failures
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
-from lesionbench.experiment.typed import check_config_files, expand_pathvars, place_own_files
+from lesionbench.experiment.typed import check_config_files, expand_pathvars, hidden_keys, place_own_files
 from lesionbench.files import sha256
 from lesionbench.report.catalogue import AT_A_GLANCE, FIGURES, TABLES, due_figures, entry, external_figures
 from lesionbench.report.catalogue import caption, grid_caption, predictions_caption
 from lesionbench.words import Verbatim
+
+
+def plan():
+    """The experiment. To lint and to list rules, for which Snakemake looks at no file, its data need not be there.
+
+    While it parses, only the command line tells that this is all that is wanted.
+    """
+    try:
+        return plan_experiment(config)
+    except UserError as error:
+        asked = {word.partition("=")[0] for word in sys.argv}
+        if not asked & {"--lint", "--list-rules", "--list", "-l", "--list-target-rules", "--lt"}:
+            raise
+        print(f"{error}\nSo the rules are those for synthetic data.", file=sys.stderr)
+        return plan_experiment({**config, "dataset": {"phantom": {}}, "external": {}})
+
 
 prefer_this_checkout()
 try:
     prefer_this_python()
     # Snakemake lists config.yaml last, and reads it first.
     files = list(getattr(workflow, "configfiles", []))
+    files = files[-1:] + files[:-1]
     check_config_files(files)
-    fill_empty_sections(config, files[-1:] + files[:-1])
-    place_own_files(config, files[-1:] + files[:-1])
+    if workflow.is_main_process:
+        sys.stderr.writelines(f"{line}\n" for line in hidden_keys(files, read_schema()))
+    fill_empty_sections(config, files)
+    place_own_files(config, files)
     expand_pathvars(workflow.pathvars.items)
-    experiment = plan_experiment(config)
+    experiment = plan()
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -79,9 +99,29 @@ def stacks_of(cut, fold, subset):
     return collect(f"<results>/slices/{cut}/{{study}}.npz", study=experiment.subset(fold, subset))
 
 
+def external_stacks(external, cut):
+    """The slices of the studies of an external set."""
+    studies = experiment.external[external].studies
+    return collect(f"<results>/external/{external}/slices/{cut}/{{study}}.npz", study=studies)
+
+
 def slices_of(subset):
     """A function of wildcards: the list of a model's slices in a subset of a fold."""
     return lambda wildcards: f"<results>/slices/{experiment.cut(wildcards.model)}/fold-{wildcards.fold}/{subset}.csv"
+
+
+def where_stored(stacks):
+    """A function of wildcards: the slices of a list, which a storage provider fetches only for a job that names them."""
+    return lambda wildcards: stacks(wildcards) if workflow.storage_settings.default_storage_provider else []
+
+
+def stored_slices(*subsets):
+    """As `slices_of` of some subsets: the slices themselves, `where_stored`."""
+    return where_stored(
+        lambda wildcards: [
+            file for subset in subsets for file in stacks_of(experiment.cut(wildcards.model), wildcards.fold, subset)
+        ]
+    )
 
 
 def one_of(names):

@@ -25,7 +25,7 @@ rule inventory:
     input:
         ct=lambda wildcards: sources(experiment.scans),
         masks=lambda wildcards: sources(experiment.masks),
-        registry=str(experiment.registry) if experiment.registry else [],
+        registry=given(str(experiment.registry)) if experiment.registry else [],
     output:
         studies="<results>/dataset/studies.csv",
         classes="<results>/dataset/classes.csv",

@@ -3,6 +3,7 @@ rule predict:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=slices_of("test"),
+        stacks=stored_slices("test"),
         point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/predictions/{model}/fold-{fold}/seed-{seed}"),
@@ -21,6 +22,7 @@ rule predict:
         point=planned(experiment.point),
         probabilities=planned(experiment.keeps_probabilities),
         mirroring=planned(experiment.mirroring),
+        precision=planned(experiment.precision),
         device=planned(experiment.device),
         code=code_digest("predict"),
     message:
@@ -34,6 +36,7 @@ use rule predict as predict_validation with:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=slices_of("validation"),
+        stacks=stored_slices("validation"),
         point=[],
     output:
         directory("<results>/validation/{model}/fold-{fold}/seed-{seed}"),
@@ -43,6 +46,7 @@ use rule predict as predict_validation with:
         point={},
         probabilities=True,
         mirroring=planned(experiment.mirroring),
+        precision=planned(experiment.precision),
         device=planned(experiment.device),
         code=code_digest("predict"),
     message:

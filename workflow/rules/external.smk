@@ -6,7 +6,7 @@ use rule inventory as inventory_external with:
     input:
         ct=in_set("scans", sources),
         masks=in_set("masks", sources),
-        registry=in_set("registry"),
+        registry=in_set("registry", given),
         known=["<results>/dataset/studies.csv", "<results>/dataset/fingerprints.npz"],
     output:
         studies="<results>/external/{external}/dataset/studies.csv",
@@ -46,12 +46,7 @@ use rule preprocess as preprocess_external with:
 
 use rule gather as gather_external with:
     input:
-        lambda wildcards: collect(
-            "<results>/external/{external}/slices/{cut}/{study}.npz",
-            external=wildcards.external,
-            cut=wildcards.cut,
-            study=experiment.external[wildcards.external].studies,
-        ),
+        planned(external_stacks),
     output:
         "<results>/external/{external}/slices/{cut}.csv",
     log:
@@ -68,6 +63,9 @@ use rule predict as predict_external with:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         run="<results>/models/{model}/fold-{fold}/seed-{seed}/run.json",
         slices=lambda wildcards: f"<results>/external/{wildcards.external}/slices/{experiment.cut(wildcards.model)}.csv",
+        stacks=where_stored(
+            lambda wildcards: external_stacks(wildcards.external, experiment.cut(wildcards.model)),
+        ),
         point=lambda wildcards: chosen_points(wildcards.model, [wildcards.fold], wildcards.seed),
     output:
         directory("<results>/external/{external}/predictions/{model}/fold-{fold}/seed-{seed}"),

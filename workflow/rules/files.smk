@@ -6,15 +6,21 @@ def masks_of(model, fold, seed):
 def folder_of(row, folder):
     """A folder of masks of a row."""
     # Other files may come and go in a folder from elsewhere: what counts there is `masks_from_elsewhere`.
-    return folder if row.made_here else ancient(folder)
+    return folder if row.made_here else ancient(local(folder))
+
+
+def given(paths):
+    """Files that were there before: they lie where Snakemake parses, whatever storage holds the results."""
+    if not isinstance(paths, str):
+        return [given(path) for path in paths]
+    return paths if paths.startswith("<") else local(paths)
 
 
 def sources(paths):
-    """Files that were there before, one or several: where the rule's params hold their content, times do not count."""
+    """As `given`; where the rule's params hold a file's content, its time does not count."""
     if not isinstance(paths, str):
         return [sources(path) for path in paths]
-    made = paths.startswith("<results>")
-    return ancient(paths) if not made and is_told_by_content(paths) else paths
+    return ancient(given(paths)) if not paths.startswith("<") and is_told_by_content(paths) else given(paths)
 
 
 def in_set(name, change=lambda found: found):
@@ -78,6 +84,16 @@ def of_segmenting(file, wildcards):
 def of_runs(pattern, runs=experiment.runs):
     """`pattern` filled in for every run of the experiment, or for some."""
     return [pattern.format(model=model, fold=fold, seed=seed) for model, fold, seed in runs]
+
+
+def made(files, runs=({},), **wildcards):
+    """The output of a rule filled in for some runs, or for all values of its wildcards.
+
+    Unlike `collect`, it takes files that a storage provider holds.
+    """
+    runs = [dict(zip(("model", "fold", "seed"), run)) for run in runs]
+    every = [dict(zip(wildcards, values)) for values in product(*wildcards.values())]
+    return [file.apply_wildcards(run | values) for run in runs for values in every for file in files]
 
 
 def set_label(wildcards):
@@ -147,30 +163,27 @@ def figure(name, labels, folder="<results>/figures", **shown):
 
 def targets():
     """What the workflow makes in the end."""
-    with_ct = [collect(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
+    with_ct = [made(rules.plot_predictions.output, model=experiment.rows), rules.plot_model_grid.output]
     return [
-        collect(rules.check_model.output, model=experiment.networks),
+        made(rules.check_model.output, model=experiment.networks),
         # By themselves too: a result that was deleted, and that nothing which is due needs, is made again.
-        [of_runs(file, experiment.trainings) for file in rules.train.output],
+        made(rules.train.output, experiment.trainings),
         [masks_of(*run) for run in experiment.runs],
-        [
-            of_runs(file, experiment.method_runs)
-            for file in (rules.run_method.output.run, rules.run_method.output.validation)
-        ],
-        [of_runs(file) for file in rules.evaluate.output],
+        made([rules.run_method.output.run, rules.run_method.output.validation], experiment.method_runs),
+        made(rules.evaluate.output, experiment.runs),
         rules.summary.output,
         rules.inventory.output,
         rules.slice_table.output,
         rules.findings_table.output,
         rules.compare.output,
-        collect(rules.plot.output, figure=due_figures(experiment)),
+        made(rules.plot.output, figure=due_figures(experiment)),
         with_ct if experiment.shows_ct else [],
-        collect(rules.view_study.output, rank=experiment.viewed),
+        made(rules.view_study.output, rank=experiment.viewed),
         rules.compare_cost.output if experiment.costs else [],
         rules.list_operating_points.output if experiment.choices else [],
         rules.compare_calibration.output if experiment.calibrated else [],
-        collect(rules.compare_external.output, external=experiment.external),
-        collect(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
+        made(rules.compare_external.output, external=experiment.external),
+        made(rules.plot_external.output, external=experiment.external, figure=external_figures(experiment)),
         rules.compare_sets.output if experiment.external else [],
-        collect(rules.gather_scans.output, scans=experiment.scan_sets, model=experiment.segmenting),
+        made(rules.gather_scans.output, scans=experiment.scan_sets, model=experiment.segmenting),
     ]

@@ -114,4 +114,4 @@ rule compare_severity:
 rule severity:
     input:
         rules.compare_severity.output,
-        collect(rules.plot.output, figure="share_by_class"),
+        made(rules.plot.output, figure=["share_by_class"]),

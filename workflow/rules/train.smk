@@ -65,7 +65,8 @@ rule train:
     input:
         train=slices_of("train"),
         validation=slices_of("validation"),
-        encoder_weights=planned(experiment.encoder_weights),
+        stacks=stored_slices("train", "validation"),
+        encoder_weights=lambda wildcards: given(experiment.encoder_weights(wildcards.model)),
     output:
         weights="<results>/models/{model}/fold-{fold}/seed-{seed}/weights.safetensors",
         history="<results>/models/{model}/fold-{fold}/seed-{seed}/history.csv",

@@ -19,7 +19,9 @@ with job_log(snakemake.log[0]):
     folder = Path(snakemake.output[0])
     params = snakemake.params
     point = find_point(params.point, snakemake.input.point)
-    predictor = load_run(Path(snakemake.input.weights).parent, params.device, params.mirroring, code=None)
+    fast = params.precision == "bfloat16"  # which rounds in any case; else the bytes of whole slices are kept
+    run = Path(snakemake.input.weights).parent
+    predictor = load_run(run, params.device, params.mirroring, None, params.precision, fast)
     rows = []
     for path in read_manifest(snakemake.input.slices).values():
         started = perf_counter()

@@ -15,11 +15,11 @@ with job_log(snakemake.log[0]):
     inputs, params, table = snakemake.input, snakemake.params, Path(snakemake.output[0])
     runs = [Path(weights).parent for weights in inputs.weights]
     predictors = [
-        load_run(run, device, mirroring, code=None)
-        for run, (mirroring, device) in zip(runs, params.networks, strict=True)
+        load_run(run, device, mirroring, code=None, precision=precision)
+        for run, (mirroring, precision, device) in zip(runs, params.networks, strict=True)
     ]
     ensemble = Ensemble(runs, predictors, find_point(params.point, inputs.point))
-    basis = f"{params.code} {[mirroring for mirroring, _ in params.networks]}"
+    basis = f"{params.code} {[decided for *decided, _ in params.networks]}"
     scans, lungs = read_frame(inputs.lungs), Path(inputs.lungs).parent
     found = segment_part(scans, lungs, ensemble, Reading(**params.reading), basis, table.parent)
     write_frame(found, table)

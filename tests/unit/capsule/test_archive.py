@@ -95,3 +95,13 @@ def test_a_damaged_capsule_is_refused(zipped, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match="cannot be read as a capsule"):
         unpack(path, tmp_path / "out")
+
+
+def test_damage_to_what_is_packed_is_told(tmp_path, zipped):
+    path = zipped(("a.csv", b"study,dice\n" * 100))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"a.csv") + len(b"a.csv")
+    content[start : start + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"some\.zip: cannot be read as a capsule"):
+        unpack(path, tmp_path / "out")

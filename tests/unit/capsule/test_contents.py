@@ -51,7 +51,7 @@ def test_a_configuration_is_checked_as_a_users_is(copy):
     content = json.loads((copy / CONFIG).read_text())
     content["config"]["evaluation"]["resamples"] = 10**9
     (copy / CONFIG).write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"resamples: 1000000000 is greater than"):
+    with pytest.raises(UserError, match=r"evaluation\.resamples: 1000000000 is greater than the maximum of 1000000"):
         read_finished(copy)
 
 

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from capsuled import make_results
+from lesionbench.capsule import export as module
 from lesionbench.capsule.archive import MANIFEST
 from lesionbench.capsule.export import export
 from lesionbench.errors import UserError
@@ -55,3 +56,10 @@ def test_predictions_that_are_the_reference_masks_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"this is the reference mask of study_\d+, byte for byte"):
         export(made.results, tmp_path / "capsule.zip")
     assert not (tmp_path / "capsule.zip").exists()
+
+
+def test_an_installation_without_the_workflow_makes_none(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "IS_CHECKOUT", False)
+    with pytest.raises(UserError, match="not in this installation of lesionbench"):
+        export(made.results, tmp_path / "capsule.zip")
+    assert not list(tmp_path.iterdir())

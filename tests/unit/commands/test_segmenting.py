@@ -14,9 +14,10 @@ from lesionbench.cli import main
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import build_network
-from lesionbench.segmentation import inference
-from lesionbench.segmentation.inference import probability_of
+from lesionbench.segmentation import batch, inference
+from lesionbench.segmentation.lungs import Lungs
 from lesionbench.training.record import write_run
+from lesionbench.training.runfile import write_record
 from oriented import make_affine
 from sliced import write_series
 
@@ -117,14 +118,25 @@ def test_a_higher_threshold_finds_nothing(run, scan, tmp_path, capsys):
     assert "lesion of 0.0 ml" in capsys.readouterr().out
 
 
-def test_mirror_images_are_predicted_where_it_is_asked_for(run, scan, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        inference, "mirrored_probability", lambda *arguments: asked.append(1) or probability_of(*arguments)
-    )
+def test_what_is_asked_for_reaches_the_networks(run, scan, tmp_path, monkeypatch):
+    asked, predict_stack = [], inference.predict_stack
+
+    def spy(predictor, *arguments):
+        asked.append((predictor.mirroring, predictor.computes_in, arguments[-1] is None))
+        return predict_stack(predictor, *arguments)
+
+    monkeypatch.setattr(inference, "predict_stack", spy)
+    monkeypatch.setattr(batch, "find_lungs", lambda ct: Lungs(np.ones(ct.data.shape, np.uint8)))
     arguments = ["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]
-    assert main(arguments) == 0 and asked == []
-    assert main([*arguments, "--mirror"]) == 0 and asked != []
+    for options in ([], ["--mirror"], ["--precision", "bfloat16"], ["--whole"]):
+        assert main([*arguments, *options]) == 0
+    plain = (False, "float32", False)
+    assert asked == [plain, (True, *plain[1:]), (False, "bfloat16", False), (*plain[:2], True)]
+
+
+def test_a_device_that_is_not_there_is_named_as_it_was_given(run, scan, tmp_path, capsys):
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cuda:99"]) == 1
+    assert capsys.readouterr().err.startswith("lesionbench: --device: there is no device 'cuda:99' here")
 
 
 def test_a_users_mistake_gives_one_message_and_no_mask(run, scan, tmp_path, capsys):
@@ -168,6 +180,15 @@ def test_a_file_that_is_no_record_of_a_training_is_named(record, run, scan, tmp_
     assert capsys.readouterr().err.startswith(f"lesionbench: {run / 'run.json'}: cannot be read")
 
 
+def test_a_record_that_was_edited_is_refused(run, scan, tmp_path, capsys):
+    record = json.loads((run / "run.json").read_text())
+    record["preprocessing"]["hu_scale"] = 500
+    (run / "run.json").write_text(json.dumps(record))
+    assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
+    assert f"{run / 'run.json'}: it was edited or damaged" in capsys.readouterr().err
+    assert not (tmp_path / "mask.nii.gz").exists()
+
+
 @pytest.mark.parametrize(
     ("hashed", "said"), [(False, ["these are not the weights", "train again"]), (True, ["do not fit", "Train again"])]
 )
@@ -175,7 +196,7 @@ def test_weights_of_another_training_are_told(hashed, said, run, scan, tmp_path,
     save_file({"head.weight": torch.zeros(1)}, run / "weights.safetensors")
     if hashed:
         record = json.loads((run / "run.json").read_text())
-        (run / "run.json").write_text(json.dumps(record | {"weights_sha256": sha256(run / "weights.safetensors")}))
+        write_record(record | {"weights_sha256": sha256(run / "weights.safetensors")}, run / "run.json")
     assert main(["segment", str(scan), str(tmp_path / "mask.nii.gz"), "--run", str(run), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
     assert all(text in error for text in said) and len(error) < 600
@@ -199,8 +220,7 @@ def test_several_runs_are_averaged_into_one_mask(run, scan, tmp_path, capsys):
     weights["head.bias"] -= 1
     save_file(weights, other / "weights.safetensors")
     record = json.loads((run / "run.json").read_text())
-    del record["weights_sha256"]
-    (other / "run.json").write_text(json.dumps(record))
+    write_record(record | {"weights_sha256": sha256(other / "weights.safetensors")}, other / "run.json")
     volumes = []
     for runs in ([run], [other], [run, other]):
         given = [word for folder in runs for word in ("--run", str(folder))]
@@ -233,7 +253,7 @@ def test_an_interruption_is_told_in_a_line(run, scan, tmp_path, monkeypatch, cap
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inference, "probability_of", interrupt)
+    monkeypatch.setattr(inference, "predict_stack", interrupt)
     arguments = ["segment", str(scan), "--out", str(tmp_path / "out"), "--run", str(run), "--device", "cpu"]
     assert main(arguments) == 130
     assert capsys.readouterr().err.startswith("lesionbench: interrupted. What is finished stays")

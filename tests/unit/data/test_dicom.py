@@ -10,6 +10,7 @@ import pytest
 import SimpleITK
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 
+from lesionbench.data import dicom
 from lesionbench.data.dicom import find_series, read_slices
 from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct, read_header, read_mask
@@ -271,3 +272,9 @@ def test_the_files_of_a_series_are_in_the_order_of_its_voxels(folder):
     for k, path in enumerate(paths):
         piece = pydicom.dcmread(path)
         assert (piece.pixel_array.T * piece.RescaleSlope + piece.RescaleIntercept == volume[:, :, k]).all()
+
+
+def test_a_slice_whose_header_gives_two_sizes_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(dicom, "slice_size", lambda path: (60_000, 60_000))
+    with pytest.raises(UserError, match=r"its header gives two sizes, 12×13 and 60000×60000"):
+        read_ct(folder)

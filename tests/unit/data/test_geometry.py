@@ -185,3 +185,10 @@ def test_what_is_written_carries_the_forms_of_its_source(tmp_path, ct, forms, co
     for name in forms:
         assert getattr(after, f"get_{name}")() == pytest.approx(getattr(before, f"get_{name}")(), abs=1e-4)
     assert read_mask(tmp_path / "mask.nii.gz", reading).affine == pytest.approx(source.affine, abs=1e-4)
+
+
+def test_a_code_that_no_reader_knows_is_written_as_that_of_a_scanner(ct, tmp_path):
+    save(ct, some_hu(), sform=LAS, sform_code=512)
+    volume = read_ct(ct)
+    write_mask(tmp_path / "mask.nii.gz", volume.data > 0, volume.affine, volume.forms)
+    assert nib.load(tmp_path / "mask.nii.gz").get_sform(coded=True)[1] == 1

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from openpyxl import Workbook
@@ -78,3 +79,50 @@ def test_a_csv_loads_nothing_for_workbooks(tmp_path):
     code += "; print('openpyxl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def spoilt(path, before, after):
+    """Write a workbook whose sheet says something else in one place."""
+    book = Workbook()
+    book.active.append(["study", "subset"])
+    book.active.append(["a", "test"])
+    book.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(before, after) if name.endswith("sheet1.xml") else content)
+    return path
+
+
+END = b"</sheetData>"
+CELL = b'<row r="%s"><c r="%s" t="inlineStr"><is><t>%s</t></is></c></row></sheetData>'
+
+
+def test_a_cell_at_the_far_end_of_a_sheet_is_one_cell(tmp_path):
+    path = spoilt(tmp_path / "t.xlsx", END, CELL % (b"1048576", b"XFD1048576", b"x"))
+    assert [line["study"] for line in read_listing(path, "", ["study"])[1]] == ["a", ""]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (END, CELL % (b"2", b"ZZZZZZ2", b"x"), "a cell at ZZZZZZ2, where no sheet has one"),
+        (END, CELL % (b"99999999999", b"A99999999999", b"x"), "a cell at 99999999999"),
+        (b"<sheetData>", b"<sheetData><row>", "mismatched tag"),
+        (END, b'<row r="3"><c r="A3" t="s"><v>99999</v></c></row></sheetData>', "list index out of range"),
+    ],
+)
+def test_a_workbook_that_lies_is_refused(tmp_path, before, after, said):
+    path = spoilt(tmp_path / "t.xlsx", before, after)
+    with pytest.raises(UserError, match=rf"t\.xlsx cannot be read as a workbook \(.*{said}"):
+        read_listing(path, "split.file", ["study"])
+
+
+def test_a_workbook_that_is_huge_when_unpacked_is_refused(tmp_path):
+    path = tmp_path / "t.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book, book.open("xl/worksheets/sheet1.xml", "w") as sheet:
+        for _ in range(257):
+            sheet.write(bytes(2**20))
+    with pytest.raises(UserError, match="it claims 269,484,032 bytes, unpacked"):
+        read_listing(tmp_path / "t.xlsx", "split.file", ["study"])

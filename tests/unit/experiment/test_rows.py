@@ -18,7 +18,7 @@ from planned import with_masks
 
 ENTRY = ModelEntry("Unet", "resnet34")
 POINT = OperatingPoint(0.4, 20)
-EVALUATION = {"threshold": 0.4, "min_component_mm3": 20}
+EVALUATION = {"threshold": 0.4, "min_component_mm3": 20, "mirroring": False, "precision": "bfloat16"}
 
 
 def trained(**changes):
@@ -110,7 +110,7 @@ def test_settings_with_an_architecture_are_a_network_to_train():
     further = {"evaluation": EVALUATION | {"mirroring": True}, "preprocessing": {"plane": "axial"}}
     rows = make_rows({"net": settings | further}, ["net"])
     assert rows == {
-        "net": Trained("net", "net", POINT, ENTRY, Recipe(**recipe), Preprocessing("axial"), mirroring=True)
+        "net": Trained("net", "net", POINT, ENTRY, Recipe(**recipe), Preprocessing("axial"), True, "bfloat16")
     }
 
 

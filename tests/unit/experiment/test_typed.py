@@ -6,6 +6,7 @@ from lesionbench.experiment.typed import (
     check_config_files,
     expand_pathvars,
     expanded,
+    hidden_keys,
     place_own_files,
     read_as,
     read_config_file,
@@ -132,6 +133,39 @@ def test_one_key_in_two_sections_and_an_alias_are_no_double_keys(tmp_path):
     check_config_files([tmp_path / "a.yaml", tmp_path / "empty.yaml"])
 
 
+def test_real_and_synthetic_data_in_one_file_are_refused_and_in_two_are_not(tmp_path):
+    real, synthetic, both = (tmp_path / f"{name}.yaml" for name in ("real", "synthetic", "both"))
+    real.write_text("dataset: {root: data, phantom: null}\n")
+    synthetic.write_text("dataset: {phantom: {seed: 1}}\n")
+    check_config_files([real, synthetic])
+    both.write_text("dataset: {root: data, phantom: {}}\n")
+    with pytest.raises(UserError, match=r"both\.yaml: dataset\.root and dataset\.phantom are both given"):
+        check_config_files([real, both])
+
+
+def test_what_an_overlay_hides_is_named_where_it_was_changed(tmp_path):
+    base, overlay, last = (tmp_path / f"{name}.yaml" for name in ("base", "overlay", "last"))
+    base.write_text(
+        "training: {learning_rate: 0.01, max_epochs: 100, patience: 9, loss: dice_ce}\n"
+        "compare: [unet]\nevaluation: {threshold: validation}\n"
+    )
+    overlay.write_text("training: {learning_rate: 0.001, max_epochs: 5, patience: 9}\ncompare: [other]\n")
+    last.write_text("training: {learning_rate: 0.002}\nevaluation:\n  threshold: 0.3\n")
+    assert hidden_keys([base], read_schema()) == []
+    assert hidden_keys([base, overlay, last], read_schema()) == [
+        f"{last} sets training.learning_rate, so the 0.01 of {base} does not count.",
+        f"{last} sets evaluation.threshold, so the validation of {base} does not count.",
+    ]
+
+
+def test_no_preset_hides_what_config_yaml_says_as_it_comes(repository):
+    presets = [*repository.glob("presets/*.yaml"), *repository.glob("presets/data/*.yaml")]
+    assert presets
+    for preset in presets:
+        check_config_files([repository / "config.yaml", preset])
+        assert hidden_keys([repository / "config.yaml", preset], read_schema()) == []
+
+
 def test_one_file_of_a_configuration_is_read(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("dataset: {root: scans}\n")
@@ -184,3 +218,28 @@ def test_a_file_of_code_is_looked_for_beside_the_configuration_that_names_it(tmp
     assert config == {"models": {"a": {"sweep": placed}, "b": placed}}
     place_own_files(config := {"models": None}, ["presets/overlay.yaml"])
     assert config == {"models": None}
+
+
+BOMB = "a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 20_000, "it is nested too deeply"),
+        (f"seeds: [{'9' * 5000}]", "digits"),
+        ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (BOMB, r"its aliases \(\*name\) stand for more than 1,000,000 values"),
+        ("a: &a [*a]", r"its aliases \(\*name\) stand for more"),
+    ],
+)
+def test_a_hostile_configuration_is_refused(tmp_path, text, said):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"config\.yaml: .*{said}"):
+        read_config_file(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "a\0b", "\ud800"])
+def test_a_path_that_no_file_can_have_is_refused(path):
+    with pytest.raises(UserError, match=r"dataset\.root: no file can be called"):
+        read({"dataset": {"root": path}})

@@ -20,7 +20,7 @@ NAMES = sorted(path.parent.name for path in METHODS.glob(f"*/{DESCRIPTION}"))
 def methods(tmp_path, monkeypatch):
     """A folder of methods with one, `mine`, that has an environment of its own."""
     monkeypatch.setattr(programs, "METHODS", tmp_path / "methods")
-    monkeypatch.setattr(programs, "_CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr(programs, "CHECKOUT", tmp_path / "checkout")
     monkeypatch.chdir(tmp_path)
     programs._description.cache_clear()
     folder = tmp_path / "methods" / "mine"

@@ -35,6 +35,10 @@ def test_what_was_given_is_listed_beside_what_was_chosen(tmp_path):
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(UserError, match=r"a\.json"):
-        read_choices([tmp_path / "a.json"], [("a", 0, 0)])
+    right = {"threshold": 0.3, "min_component_mm3": 5, "studies": ["s"]}
+    curve = {"threshold": [0.3, 0.4], "dice": [0.5]}
+    wrong = [{}, right | {"threshold": "0.3"}, right | {"by_threshold": 1}, right | {"by_threshold": curve}]
+    for record in [*wrong, right | {"by_threshold": {"threshold": [0.2], "dice": [0.5]}}]:
+        (tmp_path / "a.json").write_text(json.dumps(record))
+        with pytest.raises(UserError, match=r"a\.json"):
+            read_choices([tmp_path / "a.json"], [("a", 0, 0)])

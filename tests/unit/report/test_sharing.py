@@ -19,6 +19,7 @@ from lesionbench.report.model_card import About
 from lesionbench.report.sharing import export_model
 from lesionbench.segmentation.inference import load_run
 from lesionbench.training.record import read_record, write_run
+from lesionbench.training.runfile import write_record
 from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE
 
 ABOUT = About("cc-by-4.0", "Small")
@@ -96,7 +97,8 @@ def test_a_run_that_lies_alone_has_no_scores_and_an_older_record_gets_its_hash(r
     shutil.copytree(run, alone)
     (alone / "operating_point.json").unlink()
     record = json.loads((alone / "run.json").read_text())
-    (alone / "run.json").write_text(json.dumps({key: record[key] for key in record if key != "weights_sha256"}))
+    older = {key: record[key] for key in record if key not in ("weights_sha256", "recipe_sha256")}
+    (alone / "run.json").write_text(json.dumps(older))
     export_model(alone, tmp_path / "shared", ABOUT)
     assert "There are none" in (tmp_path / "shared/README.md").read_text()
     shared = read_record(tmp_path / "shared/run.json").contents
@@ -153,6 +155,6 @@ def test_a_license_is_asked_for_and_named_as_the_hub_does(run, tmp_path, capsys)
 
 def test_weights_of_another_training_are_not_shared(run, tmp_path):
     record = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(record | {"weights_sha256": "0" * 64}))
+    write_record(record | {"weights_sha256": "0" * 64}, run / "run.json")
     with pytest.raises(UserError, match="not the weights"):
         export_model(run, tmp_path / "shared", ABOUT)

@@ -88,6 +88,11 @@ def test_a_segmented_scan_is_shown_with_lesion_and_lungs(segmented, mask):
     assert [each.name for each in segmented_scan(segmented).masks] == ["Lesion"]
 
 
+def test_the_folder_of_all_segmented_scans_is_not_taken_for_one(segmented):
+    with pytest.raises(UserError, match=r"Name one: lesionbench view .*segmented/scan"):
+        scan_with_masks(segmented.parent, [], AS_IS)
+
+
 def test_a_scan_that_was_moved_or_a_damaged_report_is_said(segmented, scan):
     scan.unlink()
     with pytest.raises(UserError, match=r"the scan is no longer there. Say where it is: lesionbench view SCAN"):

@@ -10,15 +10,24 @@ import torch
 
 from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.phantom import lungs_of, synthesise
-from lesionbench.data.scans import read_mask
+from lesionbench.data.scans import read_ct, read_mask
 from lesionbench.data.studies import Phantom
 from lesionbench.data.volume import Volume
 from lesionbench.errors import UserError
 from lesionbench.models.networks import Network
 from lesionbench.segmentation import batch
-from lesionbench.segmentation.batch import Ensemble, Wanted, chosen_point, load_ensemble, segment_one, segment_scans
-from lesionbench.segmentation.inference import Predictor
+from lesionbench.segmentation.batch import (
+    Ensemble,
+    Wanted,
+    chosen_point,
+    load_ensemble,
+    segment_one,
+    segment_scans,
+    where_to_look,
+)
+from lesionbench.segmentation.inference import Predictor, predict
 from lesionbench.segmentation.inputs import find_scans
+from lesionbench.segmentation.lungs import find_lungs
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.segmentation.probabilities import read_levels
 from lesionbench.training.record import Record
@@ -189,3 +198,14 @@ def test_scans_of_any_orientation_keep_their_grid(ensemble, tmp_path):
     for name in ("lungs", "lesion"):
         one, other = (np.asarray(nib.load(tmp_path / scan / f"{name}.nii.gz").dataobj) for scan in "ab")
         assert one.any() and (one.transpose(2, 0, 1) == other).all()
+
+
+def test_lesions_are_looked_for_around_lungs_unless_these_are_in_doubt(scans, ensemble, tmp_path, monkeypatch):
+    found = find_lungs(read_ct(scans / "study_1.nii.gz"))
+    assert where_to_look(found) is found.mask
+    assert where_to_look(replace(found, failure="none")) is where_to_look(replace(found, warning="one")) is None
+    looked = []
+    monkeypatch.setattr(batch, "predict", lambda *arguments: looked.append(arguments[-1]) or predict(*arguments))
+    segment_one(scans / "study_1.nii.gz", tmp_path / "mask.nii.gz", ensemble)
+    segment_one(scans / "study_1.nii.gz", tmp_path / "mask.nii.gz", ensemble, whole=True)
+    assert (looked[0] == found.mask).all() and looked[2] is None

@@ -10,13 +10,14 @@ import torch
 from lesionbench.data.reading import Reading
 from lesionbench.data.slices import SliceStack, load_stack
 from lesionbench.errors import UserError
-from lesionbench.models.networks import Network
+from lesionbench.models.networks import Network, build_network
 from lesionbench.segmentation.inference import Predictor, load_run, predict, predict_stack, segment
 from lesionbench.segmentation.operating_point import write_lesion
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.training.learner import FoldData
 from lesionbench.training.loop import train
 from lesionbench.training.record import Record
+from lesionbench.training.runfile import write_record
 from owned import entry_of, write_network
 from tiny import AFFINE, MODEL, PREPROCESSING, RECIPE, by_study, make_study, write_stack
 
@@ -208,10 +209,11 @@ def test_a_missing_or_damaged_file_is_an_error_that_names_it(run, tmp_path):
 
 def test_weights_of_another_model_are_an_error(run, tmp_path):
     record = json.loads((run[0] / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(record | {"model": asdict(MODEL) | {"options": {"width": 8}}}))
     (tmp_path / "weights.safetensors").write_bytes((run[0] / "weights.safetensors").read_bytes())
-    with pytest.raises(UserError, match="do not fit the model"):
-        load_run(tmp_path, "cpu")
+    for width in (8, 100_000):  # which would take terabytes
+        write_record(record | {"model": asdict(MODEL) | {"options": {"width": width}}}, tmp_path / "run.json")
+        with pytest.raises(UserError, match="do not fit the model"):
+            load_run(tmp_path, "cpu")
 
 
 STATUS = Path("/proc/self/status")
@@ -257,3 +259,67 @@ def test_a_network_of_ones_own_is_built_again_where_its_code_is_trusted(tmp_path
     write_network(tmp_path, "relu()", "sigmoid()")
     with pytest.raises(UserError, match=r"net\.py .*has changed since the training"):
         load_run(tmp_path / "run", code=None)
+
+
+class Spots(torch.nn.Module):
+    """Stands for a network: calls lesion what is above 0 HU, and counts the slices that it sees."""
+
+    seen = 0
+
+    def forward(self, image):
+        Spots.seen += len(image)
+        return image * 1000
+
+
+def test_around_the_lungs_probabilities_are_those_of_everywhere_and_0_elsewhere():
+    image = np.full((24, 96, 128), -1000, np.int16)
+    lungs = np.zeros(image.shape, np.uint8)
+    lungs[8:12, 40:60, 40:60] = 1
+    image[10, 50:53, 50:53] = 100  # in a lung
+    image[10, 80:83, 110:113] = image[20, 50, 50] = 100  # far from it
+    stack = SliceStack("study_0001", "axial", image, None, AFFINE, np.array([10, 1, 1.0]))
+    network = Predictor(Network(Spots(), stride=16), RECORD, CPU)
+    everywhere, near = (predict_stack(network, stack, lungs=where) for where in (None, lungs))
+    expected = everywhere.copy()
+    expected[:7] = expected[13:] = expected[:, :, 96:] = 0
+    assert (near == expected).all() and near[10, 51, 51] == 1 and not near[20].any()
+    Spots.seen = 0
+    predict_stack(network, stack, lungs=lungs)
+    assert Spots.seen == 6  # a slice of 10 mm on either side
+    image[10:22, 55:58, 55:110] = 100  # a lesion that leaves the region goes on
+    found = predict_stack(network, stack, lungs=lungs)
+    assert (found[10:22, 55:58, 55:110] == 1).all()
+    assert (predict_stack(network, stack, lungs=np.zeros_like(lungs)) == predict_stack(network, stack)).all()
+
+
+@pytest.mark.parametrize("changes", [{}, {"mirroring": True}, {"neighbours": 1}, {"precision": "bfloat16"}])
+def test_the_fast_way_gives_the_networks_probabilities(changes):
+    torch.manual_seed(0)
+    neighbours = changes.pop("neighbours", 0)
+    module = build_network(MODEL, channels=1 + 2 * neighbours).module.eval()
+    network = Network(module, 16, channels=1 + 2 * neighbours)
+    record = replace(RECORD, preprocessing=replace(PREPROCESSING, neighbours=neighbours, size=[40, 90]))
+    image = np.random.default_rng(0).integers(-1000, 1000, (5, 40, 100)).astype(np.int16)
+    stack = SliceStack("study_0001", "axial", image, None, AFFINE, np.array([8, 2, 1.0]))
+    lungs = np.zeros(image.shape, np.uint8)
+    lungs[1:4, 10:20, 30:50] = 1
+    plain = Predictor(network, record, CPU, **changes)
+    fast = replace(plain, fast=True)
+    assert fast.partial((48, 96)) and plain.partial((48, 96)) is None
+    tolerance = 1e-5 if "precision" not in changes else 0.05
+    assert predict_stack(fast, stack) == pytest.approx(predict_stack(plain, stack), abs=tolerance)
+    near = predict_stack(fast, stack, lungs=lungs)
+    assert near == pytest.approx(predict_stack(plain, stack, lungs=lungs), abs=tolerance) and near.any()
+
+
+class Changing(torch.nn.Module):
+    """Stands for a network that cannot be written down: what it does depends on what it sees."""
+
+    def forward(self, image):
+        return image * (2 if image.max() > 0 else 1)
+
+
+def test_a_network_that_cannot_be_written_down_predicts_all_the_same():
+    stack = SliceStack("s", "axial", np.full((3, 32, 32), 1, np.int16), None, AFFINE, np.array([8, 2, 1.0]))
+    changing = Predictor(Network(Changing(), stride=16), RECORD, CPU, fast=True)
+    assert changing.partial((32, 32)) is None and (predict_stack(changing, stack) > 0.5).all()

@@ -64,7 +64,7 @@ def test_a_model_that_knows_the_lesions_grades_phantoms_as_they_were_drawn(scans
     """Lungs, measure and statistics together: known shares come out, and with them the classes."""
     table, lungs, truth = scans
 
-    def knows(predictor, stack, advance):
+    def knows(predictor, stack, *_):
         found = np.asarray(truth[stack.study], np.float32)
         return batch.Volume(found, stack.affine)
 

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from lesionbench.data.volume import Grid
 from lesionbench.segmentation.measure import measure
@@ -44,3 +47,15 @@ def test_results_are_finished_where_the_same_made_all_their_files(tmp_path):
 def test_no_table_is_written_where_nothing_was_finished(tmp_path):
     write_table(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", [{"warnings": 3}, {"made_by": 1}, {"files": ["../x"]}, {"lesion_ml": "a"}, None])
+def test_a_report_that_was_damaged_is_passed_over(tmp_path, change):
+    report(tmp_path, "a")
+    report(tmp_path, "b")
+    path = tmp_path / "a/report.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({"scan": "a"} if change is None else record | change))
+    write_table(tmp_path)
+    assert list(pd.read_csv(tmp_path / "scans.csv")["scan"]) == ["b"]
+    assert not is_finished(tmp_path / "a", MADE_BY)

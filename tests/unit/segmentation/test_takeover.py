@@ -116,5 +116,5 @@ def test_the_record_of_a_program_is_what_it_wrote_if_anything(tmp_path):
 @pytest.mark.parametrize("text", ["[1]", "{"])
 def test_a_record_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "record.json").write_text(text)
-    with pytest.raises(UserError, match=r"models\.mine: .*record\.json, which the program left, cannot be read"):
+    with pytest.raises(UserError, match=r"models\.mine: .*record\.json, which the program left, is no record"):
         read_left_record("models.mine", tmp_path / "record.json")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 from lesionbench import __version__
 from lesionbench.commands import checking, packing, preparing, segmenting, viewing, watching
@@ -97,10 +98,33 @@ def _leave(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
+class _Completion(argparse.Action):
+    """Prints what `shtab` makes of the parser, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, option: str | None = None) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.exit(1, f"lesionbench: {option} needs shtab. Run `pip install shtab`, and the same command again.\n")
+        (commands,) = (action.choices for action in parser._actions if isinstance(action.choices, dict))
+        for action in (action for command in commands.values() for action in command._actions):
+            if action.type is Path:
+                action.complete = shtab.FILE
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("lesionbench", description=_ABOUT, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"lesionbench {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        metavar="SHELL",
+        choices=("bash", "zsh", "tcsh"),
+        help="print what lets a shell complete commands, options and files: bash, zsh or tcsh",
+    )
     parser.set_defaults(command=lambda options: parser.print_help())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in COMMANDS:

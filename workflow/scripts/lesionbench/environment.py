@@ -15,6 +15,10 @@ from lesionbench.errors import UserError
 LIBRARY = Path(__file__).parent
 SCRIPTS = LIBRARY.parent
 PACKAGE = LIBRARY.name
+# Schemas, captions, templates and methods, and above them the presets: a wheel has them inside the package.
+IS_CHECKOUT = not (LIBRARY / "workflow").is_dir()
+WORKFLOW = SCRIPTS.parent if IS_CHECKOUT else LIBRARY / "workflow"
+CHECKOUT = WORKFLOW.parent
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "nibabel", "numpy", "scipy", "pandas")
 
 

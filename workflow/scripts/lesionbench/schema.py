@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, validators
 
+from lesionbench.environment import WORKFLOW
 from lesionbench.files import read_json
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
+SCHEMAS = WORKFLOW / "schemas"
 CONFIG = "config"
 _SUFFIX = ".schema.yaml"
 # Of floats, jsonschema takes nan and infinity for numbers.

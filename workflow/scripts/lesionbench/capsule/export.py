@@ -8,7 +8,7 @@ from pathlib import Path
 from lesionbench.capsule.archive import write_archive
 from lesionbench.capsule.contents import Finished, files_of, read_finished
 from lesionbench.capsule.crate import METADATA, describe
-from lesionbench.environment import SCRIPTS
+from lesionbench.environment import CHECKOUT, IS_CHECKOUT, WORKFLOW
 from lesionbench.errors import UserError
 from lesionbench.files import atomic, sha256, visible_files
 
@@ -82,7 +82,11 @@ def _refuse_sources(results: Finished, files: dict[str, Path]) -> None:
 
 def _workflow() -> dict[str, Path]:
     """Return the files of the workflow and the pins of its packages, by their names in a capsule."""
-    home = SCRIPTS.parent
-    code = [path for path in visible_files(home) if path.suffix in _CODE and "__pycache__" not in path.parts]
-    pins = visible_files(home.parent / "envs")
-    return {path.relative_to(home.parent).as_posix(): path for path in [*code, *pins]}
+    if not IS_CHECKOUT:
+        raise UserError(
+            "A capsule holds the workflow that made the results, which is not in this installation of lesionbench. "
+            "Run `lesionbench export` of the environment in which the workflow runs."
+        )
+    code = [path for path in visible_files(WORKFLOW) if path.suffix in _CODE and "__pycache__" not in path.parts]
+    pins = visible_files(CHECKOUT / "envs")
+    return {path.relative_to(CHECKOUT).as_posix(): path for path in [*code, *pins]}

@@ -66,6 +66,15 @@ def add_segment(commands: Commands) -> None:
         help="the file, or the package, of a network of your own: code that you trust, which is executed",
     )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
+    segment.add_argument(
+        "--precision",
+        choices=["training", "float32", "bfloat16"],
+        default="training",
+        help="what networks compute in (default: training, as they were trained); bfloat16 is faster and less exact",
+    )
+    segment.add_argument(
+        "--whole", action="store_true", help="look for lesions far from the lungs too, which takes longer"
+    )
     add_reading(segment)
     segment.add_argument("--probabilities", action="store_true", help="write the probabilities of lesion too (8 bits)")
     segment.add_argument("--preview", action="store_true", help="write a picture of slices with contours too (PNG)")
@@ -82,22 +91,23 @@ def _segment(options: argparse.Namespace) -> int:
     _refuse_outputs(options)
     reading, runs = reading_of(options), find_runs(options.run)
     scans = find_scans(options.input, options.series) if options.out else []
-    if options.lungs and not options.lungs.is_file():
-        raise UserError(f"--lungs {options.lungs}: there is no such file. Check the path.")
     if options.lungs and len(scans) != 1:
         raise UserError(f"--lungs is the mask of one scan, and there are {len(scans)}. Segment them one by one.")
+    if options.lungs and not options.lungs.is_file():
+        raise UserError(f"--lungs {options.lungs}: there is no such file. Check the path.")
     from lesionbench.segmentation import batch  # here, because PyTorch takes seconds
 
     given = {"threshold": options.threshold, "min_component_mm3": options.min_component}
     given = {key: value for key, value in given.items() if value is not None}
-    ensemble = batch.load_ensemble(runs, options.device, options.mirror, options.code, given)
+    ensemble = batch.load_ensemble(runs, options.device, options.mirror, options.code, given, options.precision)
     print(ensemble)
     if not options.out:
         scan, mask = options.input
-        print(f"{mask}: lesion of {batch.segment_one(scan, mask, ensemble, reading, options.force):.1f} ml")
+        volume = batch.segment_one(scan, mask, ensemble, reading, options.force, options.whole)
+        print(f"{mask}: lesion of {volume:.1f} ml")
         return 0
     wanted = batch.Wanted(
-        options.probabilities, options.preview, options.dicom_seg, options.lungs, options.force, reading
+        options.probabilities, options.preview, options.dicom_seg, options.lungs, options.force, reading, options.whole
     )
     errors = batch.segment_scans(scans, ensemble, wanted, options.out)
     if errors:

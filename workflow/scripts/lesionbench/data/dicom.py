@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lesionbench.data.geometry import check_affine
-from lesionbench.data.itk import TO_RAS, series_reader, simple_itk, voxels
+from lesionbench.data.itk import TO_RAS, series_reader, simple_itk, slice_size, voxels
 from lesionbench.data.reading import is_dicom
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
@@ -25,6 +25,8 @@ from lesionbench.words import counted, first_few
 logger = logging.getLogger(__name__)
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"  # CT Image Storage; those that begin so are multi-frame
+# Tags of a fragment of packed voxels, and of what follows the last one.
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 # What slices may lie away from an even row: of the usual step between two, and sideways of a voxel.
 _UNEVEN, _ASIDE = 0.25, 0.5
 _TAGS = [
@@ -128,6 +130,12 @@ def read_voxels(folder: str | Path, series: str | None = None) -> Volume:
     """
     grid, slices = _find_grid(folder, series)
     paths = [piece.path for piece in slices]
+    for path in paths:  # what GDCM would take memory for
+        if (size := slice_size(path)) != grid.shape[:2]:
+            raise UserError(
+                f"{path}: its header gives two sizes, {grid.shape[0]}×{grid.shape[1]} and {'×'.join(map(str, size))}. "
+                "It is damaged: copy the file again."
+            )
     try:
         data = voxels(folder, series_reader(folder, paths))
     except UserError:
@@ -200,10 +208,27 @@ def _read_slice(path: Path) -> _Slice | None:
 def _holds_its_voxels(path: Path, header: Any) -> bool:
     """Say whether a file is as long as its header says; GDCM fills up what is missing in one that is not packed."""
     voxels, syntax = header.get_item("PixelData", keep_deferred=True), header.file_meta.get("TransferSyntaxUID")
-    if voxels is None or (syntax and (syntax.is_encapsulated or syntax.is_deflated)):
+    if voxels is not None and syntax and syntax.is_encapsulated:
+        return _fragments_end(path, voxels.value_tell)
+    if voxels is None or (syntax and syntax.is_deflated):
         return voxels is not None
     wanted = header.Rows * header.Columns * header.BitsAllocated // 8
     return bool(wanted <= voxels.length <= path.stat().st_size - voxels.value_tell)
+
+
+def _fragments_end(path: Path, start: int) -> bool:
+    """Say whether the fragments of packed voxels (PS3.5, A.4) follow each other to their end.
+
+    Of a length that leads nowhere GDCM makes as much memory as it claims.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(start)
+        while (head := file.read(8))[:4] == _ITEM and len(head) == 8:
+            file.seek(int.from_bytes(head[4:], "little"), os.SEEK_CUR)
+            if file.tell() > size:
+                return False
+    return head[:4] == _END
 
 
 def _as_slice(path: Path, header: Any) -> _Slice:

@@ -64,6 +64,18 @@ def series_reader(folder: str | Path, files: Sequence[Path]) -> "SimpleITK.Image
     return reader
 
 
+def slice_size(path: Path) -> tuple[int, ...]:
+    """Return the columns and rows that GDCM finds in a DICOM slice. Raises UserError where it finds no image."""
+    reader: SimpleITK.ImageFileReader = simple_itk(path).ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return tuple(reader.GetSize()[:2])
+
+
 def voxels(path: str | Path, reader: "SimpleITK.ImageReaderBase") -> np.ndarray:
     """Return what a reader reads (i, j, k). Raises UserError, naming `path`, where that fails."""
     try:

@@ -11,10 +11,10 @@ import yaml
 
 from lesionbench.data.proposals import holds_dicom, propose
 from lesionbench.data.studies import DataSet, Study, find_studies
+from lesionbench.environment import CHECKOUT
 from lesionbench.errors import UserError
 from lesionbench.words import counted
 
-CHECKOUT = Path(__file__).parents[4]
 PRESETS = CHECKOUT / "presets" / "data"
 STACK = "tr_im.nii.gz"  # MedSeg's slices of a hundred patients, in one volume
 

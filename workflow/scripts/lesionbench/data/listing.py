@@ -17,7 +17,7 @@ from lesionbench.files import read_bytes, refuse_links_to_nothing
 
 _SEPARATORS = ",;\t|"
 _LARGEST_WORKBOOK = 2**28  # bytes, unpacked
-_MOST_CELLS = 20_000_000
+_MOST_CELLS = 5_000_000
 # A sheet ends at XFD1048576.
 _OUTSIDE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{4,}\d*|[A-Za-z]*\d{8,})["']""")
 _TITLE_LINES = 20  # among which the header may be
@@ -82,8 +82,7 @@ def _csv(path: Path, needed: Collection[str]) -> list[list[str]]:
 def _sheet(path: Path) -> list[list[str]]:
     """Return the cells as they are shown: a whole number without decimals, an empty cell as nothing.
 
-    Empty lines, and empty cells at the end of a line, are left out while it is read: of a single cell at the far end of
-    a sheet, openpyxl makes 17 billion.
+    Empty lines are left out while it is read: of a single cell at the far end of a sheet, openpyxl makes 17 billion.
     """
     from openpyxl import load_workbook
 
@@ -105,7 +104,10 @@ def _sheet(path: Path) -> list[list[str]]:
                     rows.append(cells)
     except Exception as error:  # whatever openpyxl and its readers of XML raise for what is no workbook
         raise ValueError(str(error) or type(error).__name__) from error
-    return rows
+    width = max(map(len, rows), default=0)
+    if width * len(rows) > _MOST_CELLS:
+        raise ValueError(f"its first sheet has {len(rows):,} lines of up to {width:,} cells")
+    return [row + [""] * (width - len(row)) for row in rows]
 
 
 def _check_workbook(content: bytes) -> None:

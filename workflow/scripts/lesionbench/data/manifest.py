@@ -55,7 +55,7 @@ def _sums(stack: str | Path) -> str:
     try:
         with open_regular(stack) as file, zipfile.ZipFile(file) as archive:
             return " ".join(f"{Path(member.filename).stem}={member.CRC:08x}" for member in archive.infolist())
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{stack}: cannot be read as slices ({error}). Delete it and run the workflow again, which rebuilds it."
         ) from error

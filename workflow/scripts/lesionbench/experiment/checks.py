@@ -11,12 +11,12 @@ from typing import Any
 
 from lesionbench.data.listing import read_listing
 from lesionbench.data.studies import DataSet, Study
+from lesionbench.environment import CHECKOUT
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Elsewhere, Row, Trained
 from lesionbench.files import refuse_links_to_nothing
 from lesionbench.words import first_few, listed
 
-CHECKOUT = Path(__file__).parents[4]
 _FILLED_IN = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*)?\}|<[a-z][a-z0-9_]*>")
 
 

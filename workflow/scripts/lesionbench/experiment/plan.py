@@ -267,8 +267,10 @@ class Experiment(Collection, Roster):
         return self.segmenting[model].segmenting_runs(self.scan_set(scans).part_folds(part), self.settings["seeds"])
 
     def segmenting_networks(self, model: str, scans: str, part: str) -> list[list[Any]]:
-        """Return of each of those whether it predicts mirror images too, and where it computes."""
-        return [[row.mirroring, row.recipe.device] for row, _ in self.segmenting_runs(model, scans, part)]
+        """Return of each of those whether it predicts mirror images too, what it computes in, and where."""
+        return [
+            [row.mirroring, row.precision, row.recipe.device] for row, _ in self.segmenting_runs(model, scans, part)
+        ]
 
     def segmenting_points(self, model: str, scans: str, part: str) -> list[Run]:
         """Return the runs of a model whose chosen operating points are averaged for a part of a set of scans."""

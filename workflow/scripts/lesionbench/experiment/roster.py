@@ -148,8 +148,12 @@ class Roster:
     def used_settings(self) -> dict[str, Any]:
         """What the numbers depend on: the settings without figures, folders, further scans and idle models."""
         used = {model: self.settings["models"][model] for model in self.all_rows}
+        dataset = dict(self.settings["dataset"])
+        if dataset["phantom"]:
+            del dataset["root"]
         idle = ("figures", "pathvars", "segment")
-        return {key: value for key, value in self.settings.items() if key not in idle} | {"models": used}
+        settings = {key: value for key, value in self.settings.items() if key not in idle}
+        return settings | {"dataset": dataset, "models": used}
 
     def member_runs(self, model: str, fold: int | str) -> list[tuple[Row, Run]]:
         """Return the runs that an ensemble averages in a fold."""
@@ -209,6 +213,10 @@ class Roster:
     def mirroring(self, model: str) -> bool:
         """Return whether a model predicts mirror images too."""
         return self.networks[model].mirroring
+
+    def precision(self, model: str) -> str:
+        """Return what a model predicts in: training, float32 or bfloat16."""
+        return self.networks[model].precision
 
     def training_code(self, model: str) -> str:
         """Return the digest of what a model's training executes."""

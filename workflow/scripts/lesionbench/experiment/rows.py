@@ -128,6 +128,7 @@ class Trained(MadeHere):
     recipe: Recipe
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     mirroring: bool = False
+    precision: str = "training"
 
     @property
     def can_segment(self) -> bool:
@@ -292,8 +293,8 @@ def _make_row(model: str, settings: Mapping[str, Any], rows: Mapping[str, Row], 
     if "method" in settings or "command" in settings:
         return Method(model, label, OperatingPoint(), Program.of(settings), settings["options"], device)
     recipe, preprocessing = Recipe(**settings["training"]), Preprocessing(**settings["preprocessing"])
-    mirroring = settings["evaluation"]["mirroring"]
-    return Trained(model, label, _point(settings), ModelEntry.of(settings), recipe, preprocessing, mirroring)
+    how = {key: settings["evaluation"][key] for key in ("mirroring", "precision")}
+    return Trained(model, label, _point(settings), ModelEntry.of(settings), recipe, preprocessing, **how)
 
 
 def _point(settings: Mapping[str, Any]) -> OperatingPoint:

@@ -100,9 +100,10 @@ def expand_pathvars(folders: MutableMapping[str, str]) -> None:
 
 
 def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse keys that a file of the configuration gives twice: YAML's reader lets the last one win.
+    """Refuse what one file of the configuration says twice, of which only one would count.
 
-    Raises UserError with the file and both lines; and where aliases of YAML would make more of a file than it says.
+    That is a key that is given twice, since YAML's reader lets the last one win, and two kinds of data set. Raises
+    UserError with the file, and the lines of a key; and where aliases of YAML would make more of a file than it says.
     """
     for file in dict.fromkeys(map(str, files)):
         with _readable(file):
@@ -114,6 +115,52 @@ def check_config_files(files: Iterable[str | os.PathLike[str]]) -> None:
                 f"{file}: the key {key} is given twice, in line {first} and line {second}. Only the last one would "
                 "count. Remove one, or join what stands below them."
             )
+        dataset = _mapping(_contents(file), "dataset")
+        if dataset.get("root") is not None and dataset.get("phantom") is not None:
+            raise UserError(
+                f"{file}: dataset.root and dataset.phantom are both given, and data are either real or synthetic. "
+                "Remove root to synthesise them, or phantom to read those in root."
+            )
+
+
+def hidden_keys(files: Sequence[str | os.PathLike[str]], schema: Mapping[str, Any]) -> list[str]:
+    """Return a line for each key that the first file changes from its default, and a later one sets to another value.
+
+    files: of the configuration, in the order in which they were merged.
+    """
+    if len(files) < 2:
+        return []
+    first, *others = files
+    set_later = {key: (file, value) for file in others for key, value in _leaves(_contents(file)).items()}
+    lines = []
+    for key, value in _leaves(_contents(first)).items():
+        default = _default(key, schema)  # of keys without one, nothing tells whether they were changed
+        if key in set_later and default is not None and value not in (default, set_later[key][1]):
+            said = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).split("\n")[0]
+            lines.append(f"{set_later[key][0]} sets {'.'.join(key)}, so the {said} of {first} does not count.")
+    return lines
+
+
+def _leaves(section: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Return the values in nested mappings by the keys that lead to them."""
+    found: dict[tuple[str, ...], Any] = {}
+    for name, value in section.items():
+        key = (*above, str(name))
+        found |= _leaves(value, key) if isinstance(value, Mapping) else {key: value}
+    return found
+
+
+def _default(key: Sequence[str], schema: Mapping[str, Any]) -> Any:
+    """Return the default of a key, None where it has none."""
+    rule = schema
+    for name in key:
+        rule = _referred(rule.get("properties", {}).get(name, {}), schema)
+    return rule.get("default")
+
+
+def _contents(file: str | os.PathLike[str]) -> Mapping[str, Any]:
+    contents = yaml.safe_load(Path(file).read_bytes())
+    return contents if isinstance(contents, Mapping) else {}
 
 
 def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -153,8 +200,7 @@ def place_own_files(config: MutableMapping[str, Any], files: Sequence[str | os.P
     as it is, and is looked for in the working directory.
     """
     for file in reversed(files):  # of two that say the same, the later one is meant
-        contents = yaml.safe_load(Path(file).read_bytes()) or {}
-        for name, model in _mapping(contents, "models").items():
+        for name, model in _mapping(_contents(file), "models").items():
             merged = _mapping(config, "models", name)
             for said, used in ((model, merged), (_mapping(model, "sweep"), _mapping(merged, "sweep"))):
                 architecture = _mapping(said).get("architecture")

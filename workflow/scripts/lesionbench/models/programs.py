@@ -15,13 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from lesionbench.environment import SCRIPTS
+from lesionbench.environment import CHECKOUT, WORKFLOW
 from lesionbench.errors import UserError
 
-METHODS = SCRIPTS.parent / "methods"
+METHODS = WORKFLOW / "methods"
 LEARNED = ("train", "validation")  # the subsets whose masks a program is given
 DESCRIPTION, PROGRAM = "method.json", "run.py"
-_CHECKOUT = SCRIPTS.parents[1]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Program:
         if not self.environment:
             return [sys.executable, *self.command]
         folder = f".venv-{self.method}"
-        interpreters = [place / folder / "bin" / "python" for place in (Path.cwd(), _CHECKOUT)]
+        interpreters = [place / folder / "bin" / "python" for place in (Path.cwd(), CHECKOUT)]
         found = next((path for path in interpreters if path.is_file()), None)
         if not found:
             raise UserError(

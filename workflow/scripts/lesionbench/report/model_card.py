@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,12 +11,13 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionbench.data.preprocessing import Preprocessing
+from lesionbench.environment import WORKFLOW
 from lesionbench.evaluation.metrics import METRICS
 from lesionbench.models.entry import ModelEntry
 from lesionbench.report.tables import format_number
 from lesionbench.words import counted
 
-TEMPLATE = Path(__file__).parents[3] / "report" / "model_card.md.jinja"
+TEMPLATE = WORKFLOW / "report" / "model_card.md.jinja"
 SHOWN = ("dice", "precision", "recall", "surface_dice", "hd95_mm")
 TASK = "image-segmentation"
 

@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionbench.data.frames import read_frame
-from lesionbench.environment import environment
+from lesionbench.environment import WORKFLOW, environment
 from lesionbench.evaluation.comparison import Comparison
 from lesionbench.files import sha256, write_json
 from lesionbench.report.comparison_tables import comparison_notes, show_comparison
@@ -22,7 +22,7 @@ from lesionbench.report.tables import STYLE, UNDEFINED, format_number
 from lesionbench.training.runfile import read_contents
 from lesionbench.words import counted, listed
 
-TEMPLATE = Path(__file__).parents[3] / "report" / "summary.html.jinja"
+TEMPLATE = WORKFLOW / "report" / "summary.html.jinja"
 _NEEDED = ("environment", "inputs_sha256", "epochs", "best_epoch", "device", "encoder_weights_sha256")
 _NEEDED_OF_METHODS = ("program", "fold", "seed", "method", "command", "options", "device", "program_code")
 DIGITS = 16  # of a SHA-256, enough to tell files apart

@@ -1,6 +1,5 @@
 """A scan and masks in files, as a page shows them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
 from lesionbench.report.viewer import Mask, Shown
 from lesionbench.segmentation.inputs import find_scans
-from lesionbench.segmentation.scan_report import REPORT
+from lesionbench.segmentation.scan_report import REPORT, read_report
 from lesionbench.words import first_few
 
 # What `lesionbench segment` writes of a scan, and the labels that count.
@@ -34,6 +33,8 @@ def scan_with_masks(
 
     Raises UserError where a file cannot be read, the path holds several scans, or a mask lies on another grid.
     """
+    if several := sorted(path.glob(f"*/{REPORT}")):
+        raise UserError(f"{path}: there are segmented scans in it. Name one: lesionbench view {several[0].parent}")
     scans = find_scans([path], reading.series)
     if len(scans) > 1:
         names = first_few([str(scan) for scan in scans])
@@ -50,7 +51,7 @@ def segmented_scan(folder: Path, reference: Path | None = None, lesion_labels: S
     Raises UserError where its report or the scan is not there, and as `scan_with_masks` does.
     """
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report = read_report(folder)
         scan, name, series = Path(report["path"]), report["scan"], report["series"]
         intensity, geometry = (report["made_by"]["reading"][key] for key in ("intensity", "geometry"))
     except (OSError, ValueError, LookupError, TypeError) as error:

@@ -45,5 +45,6 @@ def ranked_study(
     what = "A test study without lesion."
     if word:
         what = f"The {word} test study with lesion: median Dice of the models {format_number(dice[study], 2)}."
-    command = f"At full resolution: {shlex.join(['lesionbench', 'view', str(results), study])}"
-    return Shown(study, ct, masks, reference, notes=[what, "HU are clipped to the experiment’s window.", command])
+    command = shlex.join(["lesionbench", "view", str(results), study])
+    clipped = f"HU are clipped to the experiment’s window. Unclipped and at full resolution: {command}"
+    return Shown(study, ct, masks, reference, notes=[what, clipped])

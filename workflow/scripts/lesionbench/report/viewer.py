@@ -17,6 +17,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lesionbench.data.volume import PLANES, Volume
+from lesionbench.environment import WORKFLOW
 from lesionbench.errors import UserError
 from lesionbench.evaluation.metrics import MaskPair
 from lesionbench.evaluation.scoring import Scoring
@@ -24,7 +25,7 @@ from lesionbench.files import atomic
 from lesionbench.report.style import SKY, contour_colours
 from lesionbench.report.tables import UNDEFINED, format_number
 
-HOME = Path(__file__).parents[3] / "report" / "viewer"
+HOME = WORKFLOW / "report" / "viewer"
 NIIVUE_VERSION = "0.69.0"
 LARGEST = 25_000_000  # bytes of a page
 MOST_SOLID = 160  # voxels along an axis in 3-D, which a graphics card without much memory draws fluently
@@ -77,7 +78,7 @@ def render_viewer(shown: Shown, largest: int = LARGEST) -> str:
         if len(page) <= largest:
             return page
         sizes = nib.affines.voxel_sizes(ct.affine) * factor
-        finer = tuple(int(f) * (2 if size < 1.5 * sizes.min() else 1) for f, size in zip(factor, sizes, strict=True))
+        finer = tuple(int(f) * (2 if size < 1.4 * sizes.min() else 1) for f, size in zip(factor, sizes, strict=True))
         if min(np.divide(ct.shape, finer)) < 2:
             raise UserError(f"{shown.title}: the page would take more than {largest / 1e6:g} MB. Show fewer masks.")
         factor = finer

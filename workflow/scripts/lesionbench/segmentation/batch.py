@@ -25,13 +25,13 @@ from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.segmentation.dicom_seg import refuse_missing, write_dicom_seg
 from lesionbench.segmentation.found_lungs import LUNGS, read_found, read_hu
-from lesionbench.segmentation.inference import Predictor, load_run, predict
+from lesionbench.segmentation.inference import TRAINING, Predictor, load_run, predict
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
 from lesionbench.segmentation.measure import doubts, measure
 from lesionbench.segmentation.operating_point import FILE, find_point, lesion_mask
 from lesionbench.segmentation.point import OperatingPoint
-from lesionbench.segmentation.preview import write_preview
+from lesionbench.segmentation.preview import refuse_without_matplotlib, write_preview
 from lesionbench.segmentation.probabilities import write_probability
 from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report, write_table
 from lesionbench.training.record import WEIGHTS
@@ -48,8 +48,8 @@ FILES = (MASK, LUNGS, PROBABILITY, PREVIEW, DICOM_SEG)
 class Wanted:
     """What is made of each scan, and how it is read.
 
-    lungs: the mask of another tool, of the one scan that there is; force: segment also what is no CT in HU; basis: what
-    else decides the results, such as a digest of the code.
+    lungs: the mask of another tool, of the one scan that there is; force: segment also what is no CT in HU; whole: look
+    for lesions far from the lungs too; basis: what else decides the results, such as a digest of the code.
     """
 
     probabilities: bool = False
@@ -58,6 +58,7 @@ class Wanted:
     lungs: Path | None = None
     force: bool = False
     reading: Reading = AS_IS
+    whole: bool = False
     basis: str = ""
 
 
@@ -75,9 +76,11 @@ class Ensemble:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Return what decides its masks: the weights of each run, mirror images, and the operating point."""
+        """Return what decides its masks: weights of each run, mirror images, precision, and the operating point."""
         weights = {str(run): sha256(run / WEIGHTS) for run in self.runs}
-        return {"runs": weights, "mirroring": self.predictors[0].mirroring, "operating_point": asdict(self.point)}
+        first = self.predictors[0]
+        how = {"mirroring": first.mirroring, "precision": first.computes_in}
+        return {"runs": weights, **how, "operating_point": asdict(self.point)}
 
 
 def load_ensemble(
@@ -86,12 +89,15 @@ def load_ensemble(
     mirroring: bool = False,
     code: Sequence[str] | None = (),
     given: Mapping[str, float] | None = None,
+    precision: str = TRAINING,
 ) -> Ensemble:
     """Load runs. `given` is what the operating point has instead of what the runs have chosen.
 
+    precision: float32, bfloat16, or `training` for those of the trainings.
+
     Raises UserError as `load_run` does.
     """
-    predictors = [load_run(run, device, mirroring, code) for run in runs]
+    predictors = [load_run(run, device, mirroring, code, precision, fast=True) for run in runs]
     return Ensemble(runs, predictors, replace(chosen_point(runs), **(given or {})))
 
 
@@ -111,8 +117,11 @@ class Segmented:
     volumes: Sequence[float]
 
 
-def segment_scan(ensemble: Ensemble, name: str, ct: Volume) -> Segmented:
-    """Segment a CT. Raises UserError, naming the scan, where a network gives no numbers."""
+def segment_scan(ensemble: Ensemble, name: str, ct: Volume, lungs: np.ndarray | None = None) -> Segmented:
+    """Segment a CT. Raises UserError, naming the scan, where a network gives no numbers.
+
+    lungs: (i, j, k), not 0 inside, where lesions are looked for around them only (`inference.predict_stack`).
+    """
     count = len(ensemble.runs)
     total: Volume | None = None
     volumes, stacks = [], {}
@@ -124,7 +133,7 @@ def segment_scan(ensemble: Ensemble, name: str, ct: Volume) -> Segmented:
                 stacks = {key: stack_slices(name, ct, None, preprocessing)}  # the last one only: memory
             if not bar.total:
                 bar.total = len(stacks[key].image) * count
-            found = predict(predictor, stacks[key], bar.update)
+            found = predict(predictor, stacks[key], bar.update, lungs)
             if not np.isfinite(found.data).all():
                 raise UserError(f"{name}: the model gives probabilities that are no numbers. Train it again.")
             volumes.append(_ml(lesion_mask(found.data, ensemble.point, 1000 * ct.voxel_ml), ct))
@@ -138,18 +147,28 @@ def _ml(mask: np.ndarray, ct: Volume) -> float:
     return int(np.count_nonzero(mask)) * ct.voxel_ml
 
 
-def segment_one(path: Path, mask: Path, ensemble: Ensemble, reading: Reading = AS_IS, force: bool = False) -> float:
+def segment_one(
+    path: Path, mask: Path, ensemble: Ensemble, reading: Reading = AS_IS, force: bool = False, whole: bool = False
+) -> float:
     """Write the lesion mask of a CT of any format, on the CT's grid; return the lesion volume in ml.
+
+    whole: look for lesions far from the lungs too.
 
     Raises UserError, naming the scan, where it cannot be read or is no CT in HU.
     """
     ct = read_hu(path, reading, force)
-    lesion = segment_scan(ensemble, str(path), ct).lesion
+    lungs = None if whole else where_to_look(find_lungs(ct))
+    lesion = segment_scan(ensemble, str(path), ct, lungs).lesion
     write_mask(mask, lesion, ct.affine, ct.forms)
     found = measure(lesion, ct.grid, None)
     for doubt in doubts(found, ct.grid):
         logger.warning("%s: %s.", path, doubt)
     return float(found["lesion_ml"])
+
+
+def where_to_look(lungs: Lungs) -> np.ndarray | None:
+    """Return the lungs around which lesions are looked for; None, for everywhere, where they are in doubt."""
+    return None if lungs.failure or lungs.warning else lungs.mask
 
 
 @dataclass(frozen=True)
@@ -180,6 +199,8 @@ def segment_each(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out:
     """
     if wanted.dicom_seg:
         refuse_missing()
+    if wanted.preview:
+        refuse_without_matplotlib()
     out.mkdir(parents=True, exist_ok=True)
     settings = {**ensemble.record, **_plain(wanted)}
     errors = []
@@ -258,7 +279,7 @@ def _write(scan: Scan, read: _Read, ensemble: Ensemble, wanted: Wanted, settings
     for name in (REPORT, *FILES):  # what another call made with other settings
         (folder / name).unlink(missing_ok=True)
     ct, lungs = read.ct, None if read.lungs.failure else read.lungs.mask
-    segmented = segment_scan(ensemble, scan.name, ct)
+    segmented = segment_scan(ensemble, scan.name, ct, None if wanted.whole else where_to_look(read.lungs))
     found = measure(segmented.lesion, ct.grid, lungs)
     warnings = [*doubts(found, ct.grid), *filter(None, (read.lungs.failure, read.lungs.warning))]
     write_mask(folder / MASK, segmented.lesion, ct.affine, ct.forms)

@@ -17,15 +17,17 @@ from lesionbench.data.reading import Reading
 from lesionbench.data.scans import read_ct
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
-from lesionbench.files import sha256
+from lesionbench.files import sha256, write_json
+from lesionbench.schema import read_checked
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
-from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report
+from lesionbench.segmentation.scan_report import REPORT
 from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)
 
 LUNGS = "lungs.nii.gz"
+_SCHEMA = "lungs_report"
 
 
 def read_hu(path: Path, reading: Reading, force: bool | None = None) -> Volume:
@@ -34,13 +36,18 @@ def read_hu(path: Path, reading: Reading, force: bool | None = None) -> Volume:
     force: None where nobody can ask for it, as in a job.
     """
     ct = read_ct(path, reading)
-    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
-    if problem and not force:
-        forced = "" if force is None else "; --force segments it all the same"
-        raise UserError(
-            f"{path}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}{forced}."
-        )
+    if not force:
+        refuse_no_hu(str(path), ct, "" if force is None else "; --force segments it all the same")
     return ct
+
+
+def refuse_no_hu(name: str, ct: Volume, otherwise: str = "") -> None:
+    """Raise UserError, naming a scan, where its values are no HU; otherwise: how it is segmented all the same."""
+    problem = next((check for check in check_values(ct.data) if check.severity == ERROR), None)
+    if problem:
+        raise UserError(
+            f"{name}: {problem.what}. This is no CT in HU, which a model was trained on. {problem.remedy}{otherwise}."
+        )
 
 
 def find_part_lungs(scans: Sequence[Scan], reading: Reading, basis: str, out: Path) -> pd.DataFrame:
@@ -81,7 +88,7 @@ def _find(scan: Scan, reading: Reading, basis: str, folder: Path) -> None:
     own = replace(reading, series=scan.series)
     made_by: dict[str, Any] = {"scan_sha256": sha256(scan.path), "reading": asdict(own), "basis": basis}
     made_by = json.loads(json.dumps(made_by))  # as it is read again
-    if is_finished(folder, made_by):
+    if _is_finished(folder, made_by):
         return
     (folder / REPORT).unlink(missing_ok=True)
     ct = read_hu(scan.path, own)
@@ -89,8 +96,15 @@ def _find(scan: Scan, reading: Reading, basis: str, folder: Path) -> None:
     write_mask(folder / LUNGS, found.mask, ct.affine, ct.forms)
     for problem in filter(None, (found.failure, found.warning)):
         logger.warning("%s: %s.", scan, problem)
-    report = {"failure": found.failure, "warning": found.warning, "files": [LUNGS], "made_by": made_by}
-    write_report(folder, report)
+    write_json(folder / REPORT, {"failure": found.failure, "warning": found.warning, "made_by": made_by})
+
+
+def _is_finished(folder: Path, made_by: dict[str, Any]) -> bool:
+    try:
+        report = read_checked(folder / REPORT, _SCHEMA)
+    except (OSError, ValueError):
+        return False
+    return bool(report["made_by"] == made_by) and (folder / LUNGS).is_file()
 
 
 def read_found(folder: Path, ct: Volume, reading: Reading) -> Lungs:
@@ -99,14 +113,12 @@ def read_found(folder: Path, ct: Volume, reading: Reading) -> Lungs:
     reading: how the CT was read. Raises UserError where they are missing or damaged.
     """
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        failure, warning = str(report["failure"]), str(report["warning"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        report = read_checked(folder / REPORT, _SCHEMA)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{folder}: the lungs that were found there cannot be read ({error}). Delete the folder {folder.parent} "
             "and run the workflow again."
         ) from None
     mask = read_ct(folder / LUNGS, Reading(geometry=reading.geometry))
-    return Lungs(
-        match_grid(folder.name, ct, mask, names=("CT", "mask of lungs")).data.astype(np.uint8), failure, warning
-    )
+    on_ct = match_grid(folder.name, ct, mask, names=("CT", "mask of lungs")).data
+    return Lungs(on_ct.astype(np.uint8), report["failure"], report["warning"])

@@ -1,12 +1,14 @@
-"""A picture of a segmented scan: slices in the lung window, with the contours of lesion and lungs."""
+"""A picture of a segmented scan: slices in the lung window, with the contours of lesion and lungs.
+
+Matplotlib is imported where such a picture is drawn: the rest does without it.
+"""
 
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lesionbench.data.volume import Volume, slice_spacing, to_slices
+from lesionbench.errors import UserError
 from lesionbench.files import atomic
 
 _ROWS, _COLUMNS = 3, 4
@@ -14,11 +16,24 @@ _WINDOW = (-1350, 150)  # HU: the lung window, level -600 and width 1500
 _LESION, _LUNGS = "#E69F00", "#56B4E9"  # told apart by colour-blind readers (https://doi.org/10.1038/nmeth.1618)
 
 
+def refuse_without_matplotlib() -> None:
+    """Raise UserError where Matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "--preview needs matplotlib. Run `pip install matplotlib`, or install lesionbench with the extra `report`."
+        ) from error
+
+
 def write_preview(ct: Volume, lesion: np.ndarray, lungs: np.ndarray | None, title: str, path: str | Path) -> None:
     """Write a PNG of axial slices, from head to feet, in radiological orientation: those with most to see.
 
     lesion: bool or uint8 (i, j, k) on the CT's grid; lungs: the same, 0 outside, or None.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     hu, marked = (to_slices(array, ct.affine, "axial") for array in (ct.data, lesion))
     inside = marked if lungs is None else to_slices(lungs, ct.affine, "axial")
     _, height, width = slice_spacing(ct.affine, "axial")

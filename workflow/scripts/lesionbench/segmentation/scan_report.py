@@ -18,6 +18,9 @@ _MEASURES = (
 )  # fmt: skip
 
 
+_TOLD = ("scan", "path", "members", "seconds", "warnings")
+
+
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report of a scan into the folder of its results."""
     write_json(folder / REPORT, report)
@@ -25,8 +28,8 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
 
 def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
     """Say whether a folder holds the results that runs, settings and scan (`made_by`) make."""
-    report = _read(folder / REPORT)
-    if report is None or report["made_by"] != settings:
+    report = _read(folder)
+    if report is None or report["made_by"] != settings or "files" not in report:
         return False
     return all((folder / name).is_file() for name in report["files"])
 
@@ -40,14 +43,15 @@ def write_table(out: Path) -> None:
 
 def table_of(folders: Iterable[Path]) -> pd.DataFrame:
     """Return a row for each of some folders of results that has a report."""
-    reports = [report for folder in folders if (report := _read(folder / REPORT))]
+    found = (report for folder in folders if (report := _read(folder)))
+    reports = [report for report in found if {*_TOLD, *_MEASURES} <= report.keys()]
     return pd.DataFrame(
         {
             "scan": report["scan"],
             "path": report["path"],
             **{name: report[name] for name in _MEASURES},
             "runs": len(report["members"]),
-            **report["made_by"]["operating_point"],
+            **report["made_by"].get("operating_point", {}),
             "seconds": report["seconds"],
             "warnings": "; ".join(report["warnings"]),
         }
@@ -55,9 +59,13 @@ def table_of(folders: Iterable[Path]) -> pd.DataFrame:
     )
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a report, None where there is none or it is damaged."""
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return the report in a folder of results. Raises OSError or ValueError where there is none, or it is damaged."""
+    return read_checked(folder / REPORT, "scan_report")
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        return read_checked(path, "scan_report")
+        return read_report(folder)
     except (OSError, ValueError):
         return None

@@ -40,13 +40,13 @@ class Gpu:
         return self.free < self.total / 2
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, key: str = "training.device") -> torch.device:
     """Return the device that `name` (auto, cpu, cuda, cuda:N, mps) means here: of several GPUs the freest.
 
-    Raises UserError where there is no such device.
+    Raises UserError, naming the key or option that it comes from, where there is no such device.
     """
-    gpus = _candidates(name)
-    return _cuda(_by_free_memory(gpus)[0]) if gpus else _without_cuda(name)
+    gpus = _candidates(name, key)
+    return _cuda(_by_free_memory(gpus)[0]) if gpus else _without_cuda(name, key)
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _candidates(name: str) -> list[Gpu]:
+def _candidates(name: str, key: str = "training.device") -> list[Gpu]:
     """Return the GPUs among which `name` leaves the choice; none where it means another device."""
     if name in ("cpu", "mps") or (name == "auto" and not torch.cuda.is_available()):
         return []
@@ -183,7 +183,7 @@ def _candidates(name: str) -> list[Gpu]:
     if not chosen:
         there = ", ".join(f"cuda:{gpu.index}" for gpu in gpus) or "no GPU that this PyTorch can use"
         raise UserError(
-            f"training.device or --device: there is no device {name!r} here ({there}; CUDA_VISIBLE_DEVICES counts). "
+            f"{key}: there is no device {name!r} here ({there}; CUDA_VISIBLE_DEVICES counts). "
             "Write auto, cpu, cuda, cuda:N or mps."
         )
     return chosen
@@ -194,10 +194,10 @@ def _cuda(gpu: Gpu) -> torch.device:
     return torch.device("cuda", gpu.index)
 
 
-def _without_cuda(name: str) -> torch.device:
+def _without_cuda(name: str, key: str = "training.device") -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "mps" and not mps:
-        raise UserError("training.device or --device: this machine or this PyTorch has no MPS. Write auto or cpu.")
+        raise UserError(f"{key}: this machine or this PyTorch has no MPS. Write auto or cpu.")
     if name == "auto" and not mps:
         _tell_unseen_gpus()
     return torch.device("mps" if mps and name != "cpu" else "cpu")

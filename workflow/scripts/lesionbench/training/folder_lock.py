@@ -168,4 +168,4 @@ def _read(file: TextIO) -> dict[str, Any]:
         owner: dict[str, Any] = json.load(file)
     except ValueError:  # being written
         return {}
-    return owner
+    return owner if isinstance(owner, dict) and {"host", "process", "since", "starter", "doing"} <= owner.keys() else {}
