@@ -35,7 +35,7 @@ def test_a_set_is_added_without_a_training_and_stands_beside_the_data_set(checko
         f"{RESULTS}/figures/external_sets.png", config={"external": {"other": SET}},
     )  # fmt: skip
     table = read_frame(tables / "external_sets.csv")
-    assert table["set"].tolist() == ["the data set"] * 2 + [SET["label"]] * 2
+    assert table["set"].tolist() == ["synthetic scans"] * 2 + [SET["label"]] * 2
     assert table["studies"].tolist() == [1, 1, 3, 3]
     folders = (tables, checkout.folder / RESULTS / "external/other/tables")
     own, there = (read_frame(folder / "comparison.csv").set_index("model")["mean_dice"] for folder in folders)

@@ -100,7 +100,8 @@ def redo_sets(results: Finished, folder: Path) -> None:
     sets = {
         label: read_comparison(folder / base(name) / "comparison.json") for name, label in experiment.set_labels.items()
     }
-    _write(external_table(compare_sets(own, sets, experiment.patients_by_set, "the data set")), folder, "external_sets")
+    found = compare_sets(own, sets, experiment.patients_by_set, experiment.dataset_label)
+    _write(external_table(found), folder, "external_sets")
 
 
 def redo_cost(results: Finished, folder: Path) -> None:

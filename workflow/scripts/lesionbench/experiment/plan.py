@@ -76,7 +76,8 @@ class Experiment(Collection, Roster):
         if self.section["phantom"]:
             return "synthetic scans"
         is_mosmed = self.dataset.is_mosmed and self.categories == list(CATEGORIES)
-        return "MosMedData" if is_mosmed else Path(self.dataset.root).absolute().name
+        folder = Path(self.dataset.root).name.strip(".")
+        return "MosMedData" if is_mosmed else folder or "the data set"
 
     @cached_property
     def annotated(self) -> list[str]:
