@@ -38,6 +38,13 @@ def test_a_finished_run_shows_its_best_dice(folder, tmp_path):
     assert read_status(tmp_path) == [Status("unet", 10, 3, "finished", 2, validation_dice=0.25)]
 
 
+@pytest.mark.parametrize("content", ["", "epoch\n1\n", "epoch,validation_dice,seconds\n1,none,2\n", "\0"])
+def test_a_history_that_says_something_else_is_none(content, folder, tmp_path):
+    (folder / "history.csv").write_text(content)
+    (folder / "run.json").touch()
+    assert read_status(tmp_path) == [Status("unet", 10, 3, "finished")]
+
+
 def test_what_a_kill_left_is_stopped(folder, tmp_path):
     assert read_status(tmp_path) == []
     (folder / "training-state.pt").touch()

@@ -3,6 +3,7 @@
 import csv
 import re
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 from lesionbench.training.folder_lock import read_note
@@ -40,25 +41,26 @@ def read_status(results: Path) -> list[Status]:
 
 
 def _status(folder: Path, run: tuple[str, int, int]) -> Status | None:
-    history = _history(folder / HISTORY)
-    dice = [float(row["validation_dice"]) for row in history]
+    epochs = _read_epochs(folder / HISTORY)
+    dice = [dice for dice, _ in epochs if not isnan(dice)]
     note = read_note(folder / LOCK) or read_note(folder / PROGRAM_LOCK)
-    epoch, last = len(history) or None, dice[-1] if dice else None
+    epoch, last = len(epochs) or None, dice[-1] if dice else None
     if note is None:
         if (folder / RECORD).is_file():
             return Status(*run, "finished", epoch, validation_dice=max(dice, default=None))
         begun = any((folder / name).exists() for name in (STATE, LOCK, PROGRAM_LOCK))
         return Status(*run, "stopped", epoch, validation_dice=last) if begun else None
     most, patience = note.get("max_epochs"), note.get("patience_left")
-    seconds = sum(float(row["seconds"]) for row in history)
-    left = seconds / len(history) * (most - len(history)) if history and most else None
+    seconds = sum(seconds for _, seconds in epochs)
+    left = seconds / len(epochs) * (most - len(epochs)) if epochs and most else None
     where = f"{note['host']}, process {note['process']}"
     return Status(*run, note["doing"], epoch, most, last, patience, left, where)
 
 
-def _history(path: Path) -> list[dict[str, str]]:
+def _read_epochs(path: Path) -> list[tuple[float, float]]:
+    """Return validation Dice and seconds of each epoch; none where the file is not there or says something else."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError:
+            return [(float(row["validation_dice"]), float(row["seconds"])) for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return []
