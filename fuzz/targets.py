@@ -466,6 +466,7 @@ def _make_config(folder: Path) -> None:
         section: {key: rule["default"] for key, rule in rules[section]["properties"].items() if "default" in rule}
         for section in ("dataset", "preprocessing", "split", "training", "evaluation", "figures", "pathvars")
     }
+    del config["dataset"]["root"]
     config["dataset"]["phantom"] = {"studies": 14, "annotated": 10, "slices": [16, 22]}
     config["external"] = {"other": {"root": "data/other", "ct": "{study}.nii", "mask": "{study}_seg.nii"}}
     config["models"] = {

@@ -52,7 +52,7 @@ def finished(repository, tmp_path_factory) -> Checkout:
     return checkout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not be there where Snakemake starts its own
 def browse() -> Iterator[Callable[[list[str]], Any]]:
     """A function that starts a browser with some arguments; all are closed at the end."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")

@@ -74,10 +74,11 @@ def checkout(repository, finished, tmp_path_factory):
         "training": {"batch_size": 2, "precision": "float32"},
         "preprocessing": {"plane": "coronal", "hu_window": [-1000, 1000], "hu_scale": 1000},
         "studies": {"train": ["study_0001"], "validation": ["study_0002"]},
+        "inputs_sha256": {"train": {"study_0001": "0" * 64}, "validation": {"study_0002": "0" * 64}},
         **{"fold": 0, "seed": 0, "epochs": 1, "best_epoch": 1, "parameters": 1},
     }
     weights = build_network(ModelEntry(**model)).module.state_dict()
-    history = [{"epoch": 1, "validation_loss": 1.0, "seconds": 0.0}]
+    history = [{"epoch": 1, "validation_loss": 1.0, "validation_dice": 0.0, "seconds": 0.0}]
     write_run(copy.folder / "results" / "models" / "unet" / "fold-0" / "seed-0", weights, history, record)
     shutil.copytree(finished.folder / "results" / "tiny", copy.folder / "results" / "demo")
     programs = copy.folder / ".venv" / "bin"

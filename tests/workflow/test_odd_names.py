@@ -84,7 +84,8 @@ def test_every_name_stands_on_the_summary_and_in_the_report(results):
     assert first_column(page) == list(LABELS.values()) and first_column(page, -1) == sorted(SUBSETS)
     held = json.loads(re.search(r"var results = (\{.*\});$", (results / "report.html").read_text(), re.MULTILINE)[1])
     shown = {entry["labels"].get("model") for entry in held.values()} - {None}
-    assert shown == {*LABELS.values(), "All models, 1 of 2", "All models, 2 of 2"}
+    viewers = {f"All models, {rank} study to scroll through" for rank in ("worst", "median", "best")}
+    assert shown == {*LABELS.values(), "All models, 1 of 2", "All models, 2 of 2", *viewers}
 
 
 def test_slices_of_every_name_are_drawn(results):

@@ -135,7 +135,7 @@ class OnlyTrains(nn.Conv2d):
     ],
 )
 def test_a_pass_in_either_mode_is_tried(module, message, monkeypatch):
-    monkeypatch.setattr(trial, "build_network", lambda *_, **__: Network(module, 1, "Mine"))
+    monkeypatch.setattr(trial, "build_without_values", lambda *_, **__: Network(module, 1, "Mine"))
     with pytest.raises(UserError, match=f"^Mine: .*{message}"):
         try_network(Trial(SMALL, 8, "auto"), [(48, 48)])
 
