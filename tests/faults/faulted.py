@@ -22,5 +22,5 @@ def contents(checkout, name):
             rows = csv.DictReader(StringIO(path.read_text()))
             files[file] = repr([{key: row[key] for key in row if not key.startswith(TIMES)} for row in rows]).encode()
         else:
-            files[file] = path.read_bytes().replace(f"/{name}/".encode(), b"/NAME/")
+            files[file] = path.read_bytes().replace(f"results/{name}".encode(), b"results/NAME")
     return files

@@ -63,15 +63,16 @@ def test_a_disk_that_is_full_at_every_stage(checkout, disk):
 
 
 def test_a_folder_of_results_that_is_read_only(checkout, disk):
+    target, name = f"{disk}/disk/splits/fold-0.csv", on_disk(disk)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    output = checkout.snakemake(config=on_disk(disk), check=False)
+    output = checkout.snakemake(target, config=name, check=False)
     assert "Read-only file system" in output and "Traceback" not in output, output[-3000:]
     subprocess.run(["mount", "-o", "remount,rw,size=1g", str(disk)], check=True)
-    assert "100%) done" in checkout.snakemake(config=on_disk(disk))
+    assert "100%) done" in checkout.snakemake(target, config=name)
 
 
 def test_results_that_vanish_are_made_again(checkout):
-    name = config("vanished")
-    checkout.snakemake("results/vanished/splits/fold-0.csv", config=name)
+    target, name = "results/vanished/splits/fold-0.csv", config("vanished")
+    checkout.snakemake(target, config=name)
     shutil.rmtree(checkout.folder / "results" / "vanished")
-    assert "100%) done" in checkout.snakemake(config=name)
+    assert "100%) done" in checkout.snakemake(target, config=name)
