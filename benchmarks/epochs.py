@@ -25,7 +25,7 @@ from benchmarks.training import TRAIN_STUDIES, run_quietly, write_stacks
 from lesionbench.data.slices import SliceStack
 from lesionbench.experiment.rows import Trained
 from lesionbench.training.learner import FoldData
-from lesionbench.training.loop import STATE
+from lesionbench.training.runfile import STATE
 
 MATRIX, PRODUCTS = 8192, 20
 

@@ -53,9 +53,9 @@ from lesionbench.training.batches import load_slices
 from lesionbench.training.checkpoint import load_state, state_writer
 from lesionbench.training.learner import FoldData, Learner, prepare
 from lesionbench.training.recipe import Recipe
-from lesionbench.training.record import WEIGHTS, read_record, write_run
+from lesionbench.training.record import read_record, write_run
 from lesionbench.training.resumption import check_state
-from lesionbench.training.runfile import RECORD
+from lesionbench.training.runfile import RECORD, WEIGHTS
 
 PHANTOM = Phantom(studies=3, annotated=3, size=32, slices=(6, 6))
 SEEN = Preprocessing(plane="axial")

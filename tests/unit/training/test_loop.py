@@ -21,10 +21,11 @@ from lesionbench.models.unet import ClassicUNet
 from lesionbench.training import loop as module
 from lesionbench.training.batches import generator
 from lesionbench.training.learner import FoldData
-from lesionbench.training.loop import STATE, finite_mean, train
+from lesionbench.training.loop import finite_mean, train
 from lesionbench.training.loss import dice_ce_loss, dice_loss
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import read_record
+from lesionbench.training.runfile import STATE
 from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
 FILES = ("weights.safetensors", "history.csv", "run.json")

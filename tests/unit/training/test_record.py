@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lesionbench.errors import UserError
-from lesionbench.training.record import HISTORY, RECORD, WEIGHTS, read_record, read_run, write_run
+from lesionbench.training.record import read_record, read_run, write_run
+from lesionbench.training.runfile import HISTORY, RECORD, WEIGHTS
 from tiny import MODEL, PREPROCESSING, RECIPE
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7)}

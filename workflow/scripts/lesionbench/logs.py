@@ -34,10 +34,9 @@ def job_log(path: str | Path) -> Iterator[None]:
     )
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a full disk under the log is no reason for tracebacks on the screen
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
     try:
-        yield
+        with exit_on_signal():
+            yield
     except UserError as error:
         logger.error("%s", error)
         raise SystemExit(1) from None
@@ -46,9 +45,21 @@ def job_log(path: str | Path) -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def _leave(number: int, _: object) -> None:
-    logger.warning("Stopped by %s. The same command goes on from what is finished.", signal.Signals(number).name)
-    raise SystemExit(128 + number)
+@contextmanager
+def exit_on_signal() -> Iterator[None]:
+    """Leave the block by SystemExit, with 128 + signal, once SIGTERM or SIGINT has come."""
+
+    def leave(number: int, _: object) -> None:
+        logger.warning("Stopped by %s. The same command goes on from what is finished.", signal.Signals(number).name)
+        raise SystemExit(128 + number)
+
+    watched = (signal.SIGTERM, signal.SIGINT)
+    previous = [signal.signal(number, leave) for number in watched]
+    try:
+        yield
+    finally:
+        for number, handler in zip(watched, previous, strict=True):
+            signal.signal(number, handler)
 
 
 class _ByThread(logging.Handler):

@@ -16,8 +16,8 @@ from lesionbench.models.own import own_network
 from lesionbench.report.model_card import About, Scores, mean_scores, model_card
 from lesionbench.segmentation.operating_point import FILE as POINT
 from lesionbench.segmentation.operating_point import read_point
-from lesionbench.training.record import WEIGHTS, read_run
-from lesionbench.training.runfile import RECORD, write_record
+from lesionbench.training.record import read_run
+from lesionbench.training.runfile import RECORD, WEIGHTS, write_record
 
 CARD, CODE = "README.md", "code"
 # Of a record: what says how the model was made, and not where or on whom.

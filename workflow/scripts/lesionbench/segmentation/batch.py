@@ -34,7 +34,7 @@ from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.segmentation.preview import refuse_without_matplotlib, write_preview
 from lesionbench.segmentation.probabilities import write_probability
 from lesionbench.segmentation.scan_report import REPORT, is_finished, write_report, write_table
-from lesionbench.training.record import WEIGHTS
+from lesionbench.training.runfile import WEIGHTS
 from lesionbench.words import counted
 
 logger = logging.getLogger(__name__)

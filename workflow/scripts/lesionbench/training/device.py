@@ -56,9 +56,10 @@ def hold_device(name: str) -> Iterator[torch.device]:
     A process that finds every GPU taken waits, so that one GPU holds one training however many Snakemakes of whatever
     users of the machine start. The only GPU of a SLURM job is the job's own, and not locked.
     """
-    if not _candidates(name):
+    gpus = _candidates(name)
+    if not gpus:
         yield _without_cuda(name)
-    elif "SLURM_JOB_ID" in os.environ and len(gpus := _candidates(name)) == 1:
+    elif "SLURM_JOB_ID" in os.environ and len(gpus) == 1:
         yield _cuda(gpus[0])
     else:
         with hold_gpu(lambda: _candidates(name), also_filled=name.startswith("cuda:")) as gpu:

@@ -32,8 +32,7 @@ from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_history, write_run
 from lesionbench.training.resumption import check_state
-
-STATE, LOCK = "training-state.pt", ".lock"
+from lesionbench.training.runfile import LOCK, STATE
 
 NOT_FINITE = "Lower training.learning_rate, or set training.precision to float32."
 TOO_LARGE = "Lower training.batch_size (now {}), or training.resident_limit_gb if the slices take too much."

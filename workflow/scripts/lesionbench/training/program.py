@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import TextIO
 
 from lesionbench.errors import UserError
+from lesionbench.logs import exit_on_signal
 from lesionbench.training.folder_lock import note
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
     Raises UserError, naming the configuration's key, where the command cannot be started or fails.
     """
     last: deque[str] = deque(maxlen=SHOWN_LINES)
-    with _exit_on_signal():
+    with exit_on_signal():
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -55,23 +56,6 @@ def _relay(output: Iterable[str], last: deque[str]) -> None:
         if text := line.rstrip():
             logger.info("%s", text)
             last.append(text)
-
-
-@contextmanager
-def _exit_on_signal() -> Iterator[None]:
-    """Leave the block by SystemExit, with 128 + signal, once SIGTERM or SIGINT has come."""
-
-    def leave(number: int, _: object) -> None:
-        logger.warning("Stopped by %s. The same command goes on from what is kept.", signal.Signals(number).name)
-        raise SystemExit(128 + number)
-
-    watched = (signal.SIGTERM, signal.SIGINT)
-    previous = [signal.signal(number, leave) for number in watched]
-    try:
-        yield
-    finally:
-        for number, handler in zip(watched, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

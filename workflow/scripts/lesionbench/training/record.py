@@ -18,10 +18,8 @@ from lesionbench.files import atomic, sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.tensors import read_tensors
 from lesionbench.training.recipe import Recipe
-from lesionbench.training.runfile import EXPECTED, RECORD, read_contents, write_record
+from lesionbench.training.runfile import EXPECTED, HISTORY, RECORD, WEIGHTS, read_contents, write_record
 from lesionbench.words import counted, first_few
-
-WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
 
 
 def write_run(

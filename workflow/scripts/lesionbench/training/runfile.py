@@ -13,10 +13,10 @@ from lesionbench.errors import UserError
 from lesionbench.files import write_json
 from lesionbench.schema import read_checked
 
-RECORD = "run.json"
+WEIGHTS, HISTORY, RECORD = "weights.safetensors", "history.csv", "run.json"
+STATE, LOCK = "training-state.pt", ".lock"  # beside them, as long as a training is not finished
 EXPECTED = (
-    f"Give the folder of one finished training, with weights.safetensors and {RECORD}, such as "
-    "results/models/unet/fold-0/seed-0."
+    f"Give the folder of one finished training, with {WEIGHTS} and {RECORD}, such as results/models/unet/fold-0/seed-0."
 )
 HASH = "recipe_sha256"
 # Of a training, and of a job of an external method.

@@ -7,9 +7,9 @@ from math import isnan
 from pathlib import Path
 
 from lesionbench.training.folder_lock import read_note
+from lesionbench.training.runfile import HISTORY, LOCK, RECORD, STATE
 
-RECORD, HISTORY, STATE, LOCK, PROGRAM_LOCK = "run.json", "history.csv", "training-state.pt", ".lock", "program/lock"
-
+PROGRAM_LOCK = "program/lock"  # of an external method
 _RUN = re.compile(r"models/([^/]+)/fold-(\d+)/seed-(\d+)$")
 
 
