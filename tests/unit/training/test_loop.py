@@ -349,6 +349,8 @@ def test_a_training_killed_three_times_gives_the_same_bytes(stacks, undisturbed,
     """Killed in the second epoch, while it writes the third epoch's state, and before it writes its outputs."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
     subprocess.run([sys.executable, "-c", KILLED, tmp_path, *stacks], env=environment, check=True)
+    for name in FILES:  # what a kill in the middle of a write leaves
+        (tmp_path / f".1-{name}").touch()
     assert_same(run(stacks, tmp_path), undisturbed)
     assert record_of(tmp_path)["resumed"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)

@@ -22,7 +22,7 @@ from lesionbench.models.entry import ModelEntry
 from lesionbench.models.own import describe_code
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
-from lesionbench.training.checkpoint import load_state, remove_state, state_writer, stop_on_signal
+from lesionbench.training.checkpoint import load_state, remove_partial, remove_state, state_writer, stop_on_signal
 from lesionbench.training.device import autocast, describe, hold_device, in_words
 from lesionbench.training.early_stopping import validate
 from lesionbench.training.folder_lock import held_lock, note
@@ -32,7 +32,7 @@ from lesionbench.training.memory import explain_out_of_memory
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_history, write_run
 from lesionbench.training.resumption import check_state
-from lesionbench.training.runfile import LOCK, STATE
+from lesionbench.training.runfile import HISTORY, LOCK, RECORD, STATE, WEIGHTS
 
 NOT_FINITE = "Lower training.learning_rate, or set training.precision to float32."
 TOO_LARGE = "Lower training.batch_size (now {}), or training.resident_limit_gb if the slices take too much."
@@ -74,6 +74,8 @@ def train(
         explain_out_of_memory(device, TOO_LARGE.format(recipe.batch_size)),
     ):
         note(lock, doing="loading slices")
+        for name in (WEIGHTS, HISTORY, RECORD):
+            remove_partial(folder / name)
         logger.info("Training on %s.", in_words(device))
         learner = prepare(model, recipe, data, seed, device, encoder_weights)
         if state := load_state(folder / STATE, inputs, partial(check_state, learner)):
