@@ -18,10 +18,12 @@ PIP_NAMES = {
     "matplotlib-base": "matplotlib",
     "seaborn-base": "seaborn",
     "huggingface_hub": "huggingface-hub",
+    "python-isal": "isal",
 }
 # Conda's name of what is imported, where it is another one.
 CONDA_NAMES = {
     "SimpleITK": "simpleitk",
+    "isal": "python-isal",
     "matplotlib": "matplotlib-base",
     "seaborn": "seaborn-base",
     "segmentation_models_pytorch": "segmentation-models-pytorch",

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from isal import isal_zlib
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.fileholders import FileHolder
@@ -197,15 +198,15 @@ def _voxels(voxels: ArrayProxy) -> np.ndarray:
 
 
 def _unpack(path: Path, size: int) -> bytes | None:
-    """Return the content of a gzip file of one part and of `size` bytes in a step, which takes a fifth less than parts.
+    """Return the content of a gzip file of one part and of `size` bytes in a step, in half of zlib's time.
 
     Returns None where the file is anything else: no gzip, several parts, damaged, or followed by something.
     """
-    unpacker = zlib.decompressobj(wbits=31)
+    unpacker = isal_zlib.decompressobj(wbits=31)
     try:
         content = unpacker.decompress(path.read_bytes(), size)
         unpacker.decompress(unpacker.unconsumed_tail, 1)  # the checksum
-    except zlib.error:
+    except isal_zlib.error:  # type: ignore[misc]  # isal's types call the class an exception
         return None
     return content if len(content) == size and unpacker.eof and not unpacker.unused_data else None
 
