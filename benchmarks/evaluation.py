@@ -55,18 +55,23 @@ def one_core() -> Iterator[None]:
 
 def compare_twenty_models(setting: Setting) -> Iterator[Row]:
     """The rule `compare` less its imports and files, from random scores."""
-    random = np.random.default_rng(0)
-    names = [f"model_{number:02d}" for number in range(MODELS)]
-    index = pd.MultiIndex.from_product([names, range(SEEDS), range(STUDIES)], names=["model", "seed", "study"])
-    studies = index.to_frame(index=False).assign(fold=0, reference_ml=1.0)
-    studies["dice"] = np.tile(random.normal(0.6, 0.1, STUDIES), MODELS * SEEDS) + random.normal(0, 0.02, len(studies))
-    slices = studies.loc[studies.index.repeat(SLICES)].assign(reference_voxels=900, predicted_voxels=1100)
-    labels = {name: name for name in names}
+    scores = random_scores(MODELS, SEEDS)
     resamples = SETTINGS["evaluation"]["resamples"]
 
     def compare() -> None:
-        make_tables(compare_models(studies, slices, labels, (), resamples))
+        make_tables(compare_models(*scores, (), resamples))
 
     seconds = alternate({"compare": timed(compare)}, 1)
     what = f"comparison of {MODELS} models with {SEEDS} seeds on {STUDIES} studies, {resamples:,} resamples"
     yield Row("compare", what, "s", seconds["compare"], at_most=5, seconds=seconds)
+
+
+def random_scores(models: int, seeds: int) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Return scores by study and by slice, as `compare_models` takes them, and the models' labels."""
+    random = np.random.default_rng(0)
+    names = [f"model_{number:03d}" for number in range(models)]
+    index = pd.MultiIndex.from_product([names, range(seeds), range(STUDIES)], names=["model", "seed", "study"])
+    studies = index.to_frame(index=False).assign(fold=0, reference_ml=1.0)
+    studies["dice"] = np.tile(random.normal(0.6, 0.1, STUDIES), models * seeds) + random.normal(0, 0.02, len(studies))
+    slices = studies.loc[studies.index.repeat(SLICES)].assign(reference_voxels=900, predicted_voxels=1100)
+    return studies, slices, {name: name for name in names}

@@ -1,20 +1,23 @@
 """Repeated, alternating measurements, and the rows of the table that they make."""
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
 class Setting:
     """Where and how often to measure: the device of networks, and a folder for files, which goes at the end."""
 
-    device: torch.device
+    device: "torch.device"
     repetitions: int
     folder: Path
 
@@ -89,3 +92,15 @@ def alternate(contenders: Mapping[str, Callable[[], float]], repetitions: int) -
 def ratios(seconds: Mapping[str, Sequence[float]], numerator: str, denominator: str) -> list[float]:
     """Return the ratio of two contenders' seconds in each repetition."""
     return [a / b for a, b in zip(seconds[numerator], seconds[denominator], strict=True)]
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has held, in bytes.
+
+    On Linux not by `getrusage`: its figure starts from that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * int(fields["VmHWM"].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -5,32 +5,18 @@ the workflow's script does.
 """
 
 import json
-import resource
 import sys
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from benchmarks.measure import peak_memory
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.networks import Network
 from lesionbench.training import learner
 from lesionbench.training.loop import train
 from lesionbench.training.recipe import Recipe
-
-
-def peak_memory() -> int:
-    """Return the most memory that this process has held, in bytes.
-
-    On Linux not by `getrusage`: its figure starts from that of the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return 1024 * int(fields["VmHWM"].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
 
 if __name__ == "__main__":
     learner.build_network = lambda *arguments: Network(nn.Conv2d(1, 1, 1), stride=16)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from benchmarks import epochs, evaluation, imaging, training, workflow
+from benchmarks import epochs, evaluation, imaging, training, where, workflow
 from benchmarks.measure import Row, Setting
 from lesionbench.environment import environment
 from lesionbench.files import atomic
@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "compare": evaluation.compare_twenty_models,
     "dry-run": workflow.dry_run,
     "demo": workflow.demo,
+    "where": where.where,
 }
 
 

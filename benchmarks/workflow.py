@@ -92,10 +92,15 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy(source, folder)
 
 
-def run_in(folder: Path, *arguments: str) -> str:
+def run_in(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run this Python with `arguments` in a folder; return what it printed, or raise with it."""
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stdout[-4000:]}")

@@ -2,10 +2,14 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 import torch
-from benchmarks import measure, severity, statistics
+from benchmarks import growth, measure, severity, statistics, where
 from benchmarks.measure import Row, alternate, ratios, timed
 from benchmarks.run import as_table, write_json
 
@@ -110,3 +114,28 @@ def test_a_table_takes_the_place_of_the_one_before():
 def test_intervals_of_severity_cover_what_is_true():
     *covered, wrong = severity.simulate(100, 8, severity.true_values(50_000))
     assert len(covered) == 4 and min(covered) >= 50 and wrong <= 50
+
+
+def test_growth_is_told_by_the_exponent_between_the_last_two_sizes():
+    points = pd.DataFrame(
+        [("models", "one", 1, 9.0, 1.0), ("models", "one", 10, 2.0, 1.0), ("models", "one", 40, 32.0, 4.0)],
+        columns=["factor", "step", "size", "seconds", "memory_gb"],
+    )
+    lines = growth.as_table(points).splitlines()
+    assert [cell.strip() for cell in lines[-1].split("|")[2:7]] == ["40 models", "32.00 s", "4.00 GB", "2.00", "1.00"]
+
+
+def test_a_process_says_where_its_seconds_went(tmp_path):
+    script = tmp_path / ".snakemake" / "scripts" / "tmpab12.train.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import time, slow_to_import; time.sleep(0.2)")
+    (tmp_path / "slow_to_import.py").write_text("import time, fractions; time.sleep(0.3)")
+    seconds = tmp_path / "seconds.jsonl"
+    path = os.pathsep.join([str(where.TIMED), str(tmp_path)])
+    environment = os.environ | {"PYTHONPATH": path, "LESIONBENCH_SECONDS": str(seconds)}
+    for command in ([sys.executable, script], [sys.executable, "-c", "pass"]):
+        subprocess.run(command, env=environment, check=True)
+    (job,) = where.read_seconds(seconds).itertuples()
+    assert job.rule == "train"
+    assert job.start >= 0.3  # what sleeps in the import counts as import, once
+    assert job.own >= 0.2
