@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
-from benchmarks import epochs, evaluation, imaging, training, where, workflow
+from benchmarks import epochs, evaluation, imaging, peers, training, where, workflow
 from benchmarks.measure import Row, Setting
 from lesionbench.environment import environment
 from lesionbench.files import atomic
@@ -32,7 +32,10 @@ BENCHMARKS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "dry-run": workflow.dry_run,
     "demo": workflow.demo,
     "where": where.where,
+    "peers": peers.peers,
 }
+
+ON_DEMAND = ("where", "peers")  # which take long, or need other tools: run where they are named
 
 
 def main() -> None:
@@ -43,7 +46,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="lesionbench-") as folder:
-        for name in arguments.only or BENCHMARKS:
+        for name in arguments.only or [name for name in BENCHMARKS if name not in ON_DEMAND]:
             print(f"{name} …", file=sys.stderr, flush=True)
             own = Path(folder, name)
             own.mkdir()

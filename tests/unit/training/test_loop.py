@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import avg_pool2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lesionbench.data.slices import load_stack
 from lesionbench.errors import UserError
@@ -20,8 +21,8 @@ from lesionbench.models.networks import build_network
 from lesionbench.models.unet import ClassicUNet
 from lesionbench.training import loop as module
 from lesionbench.training.batches import generator
-from lesionbench.training.learner import FoldData
-from lesionbench.training.loop import finite_mean, train
+from lesionbench.training.learner import FoldData, prepare
+from lesionbench.training.loop import finite_mean, one_epoch, progress_bar, train
 from lesionbench.training.loss import dice_ce_loss, dice_loss
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import read_record
@@ -354,6 +355,37 @@ def test_a_training_killed_three_times_gives_the_same_bytes(stacks, undisturbed,
     assert_same(run(stacks, tmp_path), undisturbed)
     assert record_of(tmp_path)["resumed"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would let the host wait for a GPU: a value that Python asks for, a result of unknown size."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        asked = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        # Whole numbers are the order of the slices, which stays with the host.
+        self.count += function in asked and not (arguments[0].dtype == torch.int64)
+        return function(*arguments, **(options or {}))
+
+
+def test_the_host_waits_for_the_device_once_an_epoch_and_in_no_step(stacks, tmp_path, monkeypatch):
+    recipe = replace(RECIPE, loss="dice_ce", gradient_clipping=1, ema_decay=0.9, foreground_share=0.3)
+    data = FoldData(by_study(stacks[:3]), by_study(stacks[3:]), PREPROCESSING)
+    counts = []
+    for batch_size in (9, 3):  # three steps, and nine
+        learner = prepare(MODEL, replace(recipe, batch_size=batch_size), data, 0, torch.device("cpu"))
+        learner.slices.lesion, learner.validation.lesion  # found once a training
+        with progress_bar(learner) as bar, Waits() as waits:
+            one_epoch(learner, bar, lambda: None)
+        counts.append(waits.count)
+    assert counts[0] == counts[1]
+    with Waits() as waits:
+        torch.ones(3).sum().item()
+        torch.ones(3)[torch.ones(3) > 0]
+    assert waits.count == 2
 
 
 def test_another_recipe_starts_anew(stacks, undisturbed, tmp_path, monkeypatch, caplog):
