@@ -79,8 +79,11 @@ niivue:  ## Fetch NiiVue, which draws the pages of the viewer, anew in its pinne
 names: setup  ## Renew the list of architectures, encoders and options, after a new version of smp or timm
 	$(BIN)/python -c "from lesionbench.models import names, networks; names.write_list(networks.installed_names())"
 
+# Trackers of trainings are left out: they bring many packages, and no rule needs them.
+LOCKED := capsule completion dicom monai report slurm workflow dev docs
+
 lock:  ## Renew envs/lock.txt from pyproject.toml, and the locks of methods by it (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
+	uv pip compile pyproject.toml $(addprefix --extra ,$(LOCKED)) --universal --generate-hashes \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --output-file envs/lock.txt
 	grep -oE '^[a-z0-9][^\\]*' envs/lock.txt | grep -v '^timm=' > .constraints.txt  # nnU-Net needs an older timm
 	uv pip compile workflow/methods/nnunet/requirements.in --constraint .constraints.txt --universal --generate-hashes \

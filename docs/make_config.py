@@ -21,7 +21,8 @@ in; a leading `~` and environment variables (`$VAR`) in them are filled in. An e
 
 The last column names the rules that run again after the key has changed. All rules that use their results follow; see
 [what runs again after a change](reruns.md) and [the rules](workflow.md). `summary`, the first page of the report, also
-shows the configuration: it is written again after any change except one of `figures`, `pathvars` or `segment`.
+shows the configuration: it is written again after any change except one of `figures`, `notify`, `pathvars`, `segment`
+or `training.log`.
 """
 
 HEADER = "| key | what it is | values | default | runs again |\n| --- | --- | --- | --- | --- |"

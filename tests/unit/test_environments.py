@@ -33,8 +33,8 @@ CONDA_NAMES = {
 # What our code needs and does not import: pandas reads the registry's .xlsx with openpyxl, timm imports torchvision,
 # the external method `threshold` finds lungs with scipy.
 INDIRECT = {"imaging": {"openpyxl"}, "report": set(), "torch": {"torchvision", "scipy"}}
-# What is imported where an option of the command asks for it, and in no job.
-OPTIONAL = {"highdicom"}
+# What is imported where an option of the command or `training.log` asks for it.
+OPTIONAL = {"highdicom", "mlflow"}
 
 
 def locked():

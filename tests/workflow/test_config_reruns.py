@@ -26,6 +26,7 @@ EXTERNAL = {
 # Where twice or half the value, or another of those listed, would not do.
 CHANGES = {
     "seeds": {"seeds": [0, 1]},
+    "notify": {"notify": "mail -s lesionbench me@example.org"},
     "compare": {
         "models": {"new": {**TINY["models"]["small"], "label": "New"}},
         "compare": ["small", "mobile", "new"],
@@ -51,6 +52,7 @@ CHANGES = {
     "training.gradient_clipping": {"training": {"gradient_clipping": 12}},
     "training.warmup_epochs": {"training": {"warmup_epochs": 1, "max_epochs": 2}},
     "training.device": {"training": {"device": "auto"}},
+    "training.log": {"training": {"log": "tensorboard"}},
     "models.NAME.label": {"models": {"small": {"label": "Other"}}},
     "models.NAME.architecture": {"models": {"mobile": {"architecture": "FPN"}}},
     "models.NAME.encoder": {"models": {"mobile": {"encoder": "resnet18"}}},
@@ -164,6 +166,7 @@ def another_value(path, rule, settings):
 def test_a_key_reruns_what_the_schema_says_and_what_follows(checkout, users, path):
     settings = merged(yaml.safe_load((checkout.folder / "config.yaml").read_text()), merged(TINY, EXTERNAL))
     change = CHANGES.get(path) or another_value(path, RERUNS[path], settings)
-    shown = set() if path.startswith(("figures.", "pathvars.", "segment.")) else {"summary"}
+    hidden = ("figures.", "notify", "pathvars.", "segment.", "training.log")
+    shown = set() if path.startswith(hidden) else {"summary"}
     expected = with_followers(RERUNS[path]["x-reruns"], users) | shown | DUE_THEN.get(path, set())
     assert set(checkout.would_run(**merged(EXTERNAL, change))) == expected

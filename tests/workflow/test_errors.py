@@ -1,5 +1,8 @@
 """What a user sees after a mistake: one message, no traceback of ours, nothing written."""
 
+import os
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -29,6 +32,7 @@ def checkout(repository, tmp_path_factory):
             ["models.mobile.encoder: mobilenet_v22 is unknown", "\n  encoder: mobilenet_v2\n"],
         ),
         ({"split": {"file": "none.csv"}}, ["split.file", "none.csv"]),
+        ({"training": {"log": "wandb"}}, ["training.log: 'wandb'", "log: tensorboard"]),
         ({"dataset": {"phantom": {"studies": 3, "annotated": 9}}}, ["dataset.phantom", "annotated (9)"]),
     ],
 )
@@ -61,6 +65,29 @@ def test_a_key_that_an_overlay_gives_twice_is_told_with_both_lines(checkout):
 def test_a_folder_of_results_with_an_unset_variable_is_refused(checkout):
     output = checkout.snakemake(config={"pathvars": {"results": "$NOT_SET_ANYWHERE/results"}}, check=False)
     assert "pathvars.results: $NOT_SET_ANYWHERE/results: the environment variable NOT_SET_ANYWHERE is not set" in output
+
+
+def test_a_tracker_that_is_not_installed_is_told_before_anything_runs(checkout):
+    if find_spec("mlflow"):
+        pytest.skip("MLflow is installed")
+    run = "results/tracked/models/small/fold-0/seed-0/run.json"
+    config = {"training": {"log": ["mlflow"]}, "pathvars": {"results": "results/tracked"}}
+    output = checkout.snakemake(run, config=config, check=False)
+    assert "training.log: mlflow is not installed. Run `pip install mlflow`" in output and "Traceback" not in output
+    assert not (checkout.folder / "results" / "tracked").exists()
+
+
+def test_a_tracker_that_fails_ends_no_training(checkout, monkeypatch):
+    stub = checkout.folder / "stub" / "tensorboard"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").touch()  # found, and not to be used
+    monkeypatch.setenv("PYTHONPATH", str(stub.parent), prepend=os.pathsep)
+    folder = "models/small/fold-0/seed-0"
+    config = {"training": {"log": "tensorboard"}, "pathvars": {"results": "results/tracked"}}
+    output = checkout.snakemake(f"results/tracked/{folder}/run.json", config=config)
+    assert output.count("WARNING training.log: tensorboard gets no more epochs of this training (") == 1
+    made = sorted(path.name for path in (checkout.folder / "results" / "tracked" / folder).iterdir())
+    assert made == ["history.csv", "run.json", "weights.safetensors"]
 
 
 def test_errors_in_the_data_set_are_all_told_and_nothing_is_trained_on_them(checkout):

@@ -35,6 +35,7 @@ from lesionbench.errors import UserError
 from lesionbench.experiment.config import fill_empty_sections, read_schema
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.failures import Failure, describe_failures
+from lesionbench.experiment.notification import check_command, describe_made, notify
 from lesionbench.experiment.plan import plan_experiment, planned
 from lesionbench.experiment.slurm import cancel_left_over, claimed_by
 from lesionbench.experiment.typed import check_config_files, expand_pathvars, hidden_keys, place_own_files
@@ -146,19 +147,21 @@ def left_over_jobs():
     return noted | {claimed_by(folder) for folder in trainings} - {None}
 
 
-def due_methods():
-    """The models of external methods of which jobs are due; all where Snakemake does not say."""
+def due_models(rule, models):
+    """The models of which jobs of a rule are due; all of `models` where Snakemake does not say."""
     try:
         due = list(workflow.dag.needrun_jobs())
     except AttributeError:
-        return experiment.methods
-    return {job.wildcards.model for job in due if job.rule is rules.run_method.rule}
+        return models
+    return {job.wildcards.model for job in due if job.rule is rule}
 
 
 # Jobs do not run this.
 onstart:
     try:
-        experiment.check_programs(due_methods())
+        experiment.check_programs(due_models(rules.run_method.rule, experiment.methods))
+        experiment.check_trackers(due_models(rules.train.rule, experiment.networks))
+        check_command(settings["notify"])
         cancel_left_over(left_over_jobs())
     except UserError as error:
         raise WorkflowError(str(error)) from None
@@ -173,7 +176,27 @@ def failures():
         return []
 
 
+def done():
+    """The rules of the jobs that were done, from Snakemake's internal objects; none where it does not say."""
+    try:
+        return [job.rule.name for job in workflow.dag.finished_jobs if job.rule is not rules.all.rule]
+    except AttributeError:
+        return []
+
+
+def tell(status, message):
+    """Run the user's command, if there is one. `--touch` makes nothing."""
+    if settings["notify"] and not workflow.touch:
+        notify(settings["notify"], status, Path(settings["pathvars"].get("results", "results")), message)
+
+
+onsuccess:
+    tell("done", describe_made(done()))
+
+
 # At the very end: after this, Snakemake still says where its own log is.
 onerror:
-    parts = [describe_failures(failures()), experiment.unfinished()]
+    failed = describe_failures(failures())
+    parts = [failed, experiment.unfinished()]
     atexit.register(print, "\n" + "\n\n".join(filter(None, parts)), file=sys.stderr)
+    tell("failed", failed or "It was stopped before all was made.")

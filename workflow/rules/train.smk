@@ -88,6 +88,9 @@ rule train:
         preprocessing=planned(experiment.model_preprocessing),
         intensity=lookup(within=settings, dpath="dataset/intensity"),
         code=planned(experiment.training_code),
+        # Of a function that takes `threads` Snakemake keeps no record (`_is_deriving_function` in snakemake.rules), so
+        # another value reruns nothing.
+        log=lambda wildcards, threads: experiment.log(wildcards.model),
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, seed {wildcards.seed}"
     script:

@@ -31,4 +31,5 @@ with job_log(snakemake.log[0]):
             encoder_weights=next(iter(snakemake.input.encoder_weights), None),
             code=params.code,
             threads=snakemake.threads,
+            log=params.log,
         )

@@ -5,7 +5,8 @@ import pytest
 from lesionbench.errors import UserError
 from lesionbench.experiment.plan import plan_experiment
 from lesionbench.experiment.rows import Run
-from planned import config, with_methods
+from lesionbench.training import trackers
+from planned import MODELS, config, with_methods
 
 
 def test_runs_are_models_by_folds_by_seeds_in_the_order_of_compare():
@@ -39,3 +40,16 @@ def test_a_program_that_is_not_there_is_told_before_anything_runs():
         plan_experiment(with_methods(tool={"command": "no-such-tool"})).check_programs(["tool"])
     both = with_methods(tool={"command": "no-such-tool"}, nothing={"method": "empty"})
     plan_experiment(both).check_programs(["nothing"])
+
+
+def test_trackers_are_no_part_of_the_recipe_or_of_what_the_numbers_depend_on(monkeypatch):
+    plain = plan_experiment(config())
+    tracked = plan_experiment(config(training={"log": ["tensorboard", "mlflow"]}, notify="mail me@example.org"))
+    assert (plain.log("a"), tracked.log("a")) == ([], ["tensorboard", "mlflow"])
+    assert tracked.recipe("a") == plain.recipe("a") and tracked.used_settings == plain.used_settings
+    own = plan_experiment(config(models={**MODELS, "a": {**MODELS["a"], "training": {"log": "mlflow"}}}))
+    assert (own.log("a"), own.log("b")) == (["mlflow"], [])
+    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    own.check_trackers(["b"])
+    with pytest.raises(UserError, match=r"training\.log: mlflow is not installed"):
+        own.check_trackers(["a", "b"])

@@ -37,6 +37,7 @@ SILENT = tuple(
         "models.trial",
         "training.folder_lock",
         "training.memory",
+        "training.trackers",
     )
 )
 

@@ -10,6 +10,7 @@ from lesionbench.data.split import Fold
 from lesionbench.errors import UserError
 from lesionbench.experiment.digest import code_digest
 from lesionbench.experiment.rows import Elsewhere, Ensemble, MadeHere, Method, Row, Run, Trained
+from lesionbench.training.trackers import check_trackers
 from lesionbench.words import counted
 
 
@@ -146,13 +147,13 @@ class Roster:
 
     @cached_property
     def used_settings(self) -> dict[str, Any]:
-        """What the numbers depend on: the settings without figures, folders, further scans and idle models."""
-        used = {model: self.settings["models"][model] for model in self.all_rows}
+        """What the numbers depend on: the settings without figures, folders, further scans, notices and idle models."""
+        used = {model: _without_log(self.settings["models"][model]) for model in self.all_rows}
         dataset = dict(self.settings["dataset"])
         if dataset["phantom"]:
             del dataset["root"]
-        idle = ("figures", "pathvars", "segment")
-        settings = {key: value for key, value in self.settings.items() if key not in idle}
+        idle = ("figures", "notify", "pathvars", "segment")
+        settings = _without_log({key: value for key, value in self.settings.items() if key not in idle})
         return settings | {"dataset": dataset, "models": used}
 
     def member_runs(self, model: str, fold: int | str) -> list[tuple[Row, Run]]:
@@ -197,6 +198,10 @@ class Roster:
         """Return how a training is done."""
         return asdict(self.networks[model].recipe)
 
+    def log(self, model: str) -> list[str]:
+        """Return the trackers that get the history of a model's trainings."""
+        return list(self.networks[model].log)
+
     def device(self, model: str) -> str:
         """Return where a model computes."""
         return self.networks[model].recipe.device
@@ -230,6 +235,11 @@ class Roster:
             except UserError as error:
                 raise UserError(f"models.{model}: {error}") from None
 
+    def check_trackers(self, models: Iterable[str]) -> None:
+        """Refuse a tracker of models to train that is not installed. Raises UserError that says what to do."""
+        for model in models:
+            check_trackers(self.networks[model].log)
+
     def unfinished(self) -> str:
         """Return a sentence on the runs that have no scores yet, empty where all have."""
         scores = Path(self.settings["pathvars"].get("results", "results"), "metrics")
@@ -245,3 +255,9 @@ class Roster:
             "finished is kept: correct the cause above and run the same command again, or take the model out of "
             "`compare`."
         )
+
+
+def _without_log(section: dict[str, Any]) -> dict[str, Any]:
+    """Return a section with a recipe in it, less the trackers that get its history."""
+    recipe = {key: value for key, value in section.get("training", {}).items() if key != "log"}
+    return section | ({"training": recipe} if "training" in section else {})

@@ -122,13 +122,14 @@ class MadeHere(Row):
 
 @dataclass(frozen=True)
 class Trained(MadeHere):
-    """A network that is trained here."""
+    """A network that is trained here; log: the trackers that get the history of its trainings."""
 
     entry: ModelEntry
     recipe: Recipe
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     mirroring: bool = False
     precision: str = "training"
+    log: tuple[str, ...] = ()
 
     @property
     def can_segment(self) -> bool:
@@ -292,8 +293,11 @@ def _make_row(model: str, settings: Mapping[str, Any], rows: Mapping[str, Row], 
         return Elsewhere(model, label, settings["predictions"], settings.get("external_predictions", {}))
     if "method" in settings or "command" in settings:
         return Method(model, label, OperatingPoint(), Program.of(settings), settings["options"], device)
-    recipe, preprocessing = Recipe(**settings["training"]), Preprocessing(**settings["preprocessing"])
+    training = dict(settings["training"])
+    log = training.pop("log", None) or ()
+    recipe, preprocessing = Recipe(**training), Preprocessing(**settings["preprocessing"])
     how = {key: settings["evaluation"][key] for key in ("mirroring", "precision")}
+    how["log"] = (log,) if isinstance(log, str) else tuple(log)
     return Trained(model, label, _point(settings), ModelEntry.of(settings), recipe, preprocessing, **how)
 
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -33,6 +33,7 @@ from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import write_history, write_run
 from lesionbench.training.resumption import check_state
 from lesionbench.training.runfile import HISTORY, LOCK, RECORD, STATE, WEIGHTS
+from lesionbench.training.trackers import tracking
 
 NOT_FINITE = "Lower training.learning_rate, or set training.precision to float32."
 TOO_LARGE = "Lower training.batch_size (now {}), or training.resident_limit_gb if the slices take too much."
@@ -50,12 +51,13 @@ def train(
     encoder_weights: str | Path | None = None,
     code: str = "",
     threads: int | None = None,
+    log: Iterable[str] = (),
 ) -> None:
     """Train a network and write weights.safetensors, history.csv and run.json to `folder`.
 
     The default recipe is the paper's (chapter 5): Adam, Dice loss, a stop after `patience` epochs without a lower
     validation loss; the best epoch's weights are kept, or, with `ema_decay`, the moving average at its end. `code`, the
-    digest of the code, goes into the record.
+    digest of the code, goes into the record. `log` names trackers that get the history too (`trackers.tracking`).
 
     After each epoch the whole state is written to training-state.pt, and a training with the same arguments goes on
     from there. On the CPU, with a given number of `threads`, the same arguments give the same bytes of weights and the
@@ -81,11 +83,17 @@ def train(
         if state := load_state(folder / STATE, inputs, partial(check_state, learner)):
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
-        with progress_bar(learner) as bar, state_writer(folder / STATE, inputs) as save, stop_on_signal() as stop:
+        with (
+            progress_bar(learner) as bar,
+            tracking(log, folder, inputs, learner.history) as track,
+            state_writer(folder / STATE, inputs) as save,
+            stop_on_signal() as stop,
+        ):
             while learner.goes_on:
                 note(lock, doing="training", max_epochs=recipe.max_epochs, patience_left=learner.patience_left)
                 save(**one_epoch(learner, bar, stop))
                 write_history(folder, learner.history)
+                track(learner.history)
                 report(learner, bar)
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)
