@@ -21,7 +21,7 @@ def unstack(stack: str | Path, mask: str | Path, folder: str | Path) -> int:
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: it is not empty. Give the name of a new folder.")
-    images, labels = read_voxels(stack), read_voxels(mask)
+    images, labels = (read_voxels(path, exact=True) for path in (stack, mask))
     if images.data.shape != labels.data.shape:
         shapes = " and ".join("×".join(map(str, volume.data.shape)) for volume in (images, labels))
         raise UserError(f"{stack} and {mask}: they differ in shape, {shapes}. Give the mask that belongs to the stack.")
