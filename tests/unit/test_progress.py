@@ -71,9 +71,9 @@ def test_warnings_that_are_held_back_hold_back_no_line(clock, said):
 def test_a_bar_is_shown_in_a_terminal_alone(screen, shown, monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress, "DELAY", 0)
-    for _ in track("abc", "study", label="hashing"):
+    for _ in track("abc", "slice", label="study {1}"):
         pass
-    assert ("hashing: 0 of 3 studies |" in screen.getvalue()) == shown
+    assert ("study {1}: 0 of 3 slices |" in screen.getvalue()) == shown
 
 
 def test_a_bar_leaves_messages_whole(monkeypatch):

@@ -70,6 +70,16 @@ def assert_same(folder, other):
     assert history_of(folder) == history_of(other)
 
 
+def test_an_epoch_that_takes_minutes_is_told_of_in_the_log(stacks, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("lesionbench.progress.monotonic", count(0, 61).__next__)  # a minute passes at each look
+    run(stacks, tmp_path, max_epochs=1)
+    told = [text for text in caplog.messages if text.startswith("epoch 1/1: ")]
+    assert told[0].startswith("epoch 1/1: 4 of 36 slices, about ") and told[-2] == "epoch 1/1: 36 of 36 slices"
+    assert told[-1].startswith("epoch 1/1: loss ")
+    assert "loading slices: 3 of 3 studies" in caplog.messages
+
+
 def test_a_training_leaves_weights_history_and_record(undisturbed, stacks):
     assert sorted(path.name for path in undisturbed.iterdir()) == sorted(FILES)
     history = history_of(undisturbed, without=())
@@ -178,7 +188,7 @@ def test_a_whole_recipe_is_a_plain_loop_with_pytorch_s_own_parts(stacks, tmp_pat
 def run_stopped(monkeypatch, stacks, folder, **changes):
     """Train as `run` does, and stop after the second epoch."""
 
-    def stop_after_two(learner, bar):
+    def stop_after_two(learner):
         if len(learner.history) == 2:
             raise KeyboardInterrupt
 

@@ -44,9 +44,9 @@ def progress(noun: str, total: int, label: str = "") -> Iterator[Advance]:
     began = said = monotonic()
     done = 0
     prefix, whole = f"{label}: " if label else "", counted(total, noun)
-    form = f"{prefix}{{n_fmt}} of {whole} |{{bar:30}}| {{remaining}} left"
+    form = f"{{desc}}{{n_fmt}} of {whole} |{{bar:30}}| {{remaining}} left"
     with (
-        tqdm(total=total, bar_format=form, delay=DELAY, leave=False, disable=None) as bar,
+        tqdm(desc=prefix, total=total, bar_format=form, delay=DELAY, leave=False, disable=None) as bar,
         nullcontext() if bar.disable else logging_redirect_tqdm(),
     ):
 
