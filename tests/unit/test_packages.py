@@ -34,7 +34,7 @@ ORDER = [
     "models",
     "data",
 ]
-BOTTOM = ["environment", "errors", "files", "logs", "schema", "words"]
+BOTTOM = ["environment", "errors", "files", "logs", "progress", "schema", "words"]
 # A declaration, and a line that calls `cli.main`.
 UNTESTED = {"errors", "__main__"}
 # The tests of this order, of the environments, the benchmarks, the docs, the fuzz, and the captions in workflow/report.

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from snakemake.report import expand_labels
 
-from lesionbench.words import Verbatim, counted, first_few, listed, rounded
+from lesionbench.words import Verbatim, counted, duration, first_few, listed, rounded
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ def test_a_noun_agrees_with_its_number(number, noun, text):
 )
 def test_a_number_is_rounded_to_three_digits_without_an_exponent(number, text):
     assert rounded(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45.4, "45 s"), (89, "89 s"), (130, "2 min"), (7100, "118 min"), (11_100, "3 h 05 min")]
+)
+def test_a_duration_is_told_in_one_unit_or_two(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_lists_end_with_and():

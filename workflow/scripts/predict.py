@@ -12,6 +12,7 @@ with job_log(snakemake.log[0]):
     from lesionbench.data.manifest import read_manifest
     from lesionbench.data.slices import load_stack
     from lesionbench.logs import logger
+    from lesionbench.progress import track
     from lesionbench.segmentation.inference import load_run, predict
     from lesionbench.segmentation.operating_point import find_point, write_lesion
     from lesionbench.segmentation.probabilities import SECONDS, probability_path, write_probability
@@ -23,7 +24,7 @@ with job_log(snakemake.log[0]):
     run = Path(snakemake.input.weights).parent
     predictor = load_run(run, params.device, params.mirroring, None, params.precision, fast)
     rows = []
-    for path in read_manifest(snakemake.input.slices).values():
+    for path in track(read_manifest(snakemake.input.slices).values(), "study"):
         started = perf_counter()
         stack = load_stack(path)
         probability = predict(predictor, stack)

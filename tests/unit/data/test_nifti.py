@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from lesionbench.data.nifti import write_mask
+from lesionbench.data.nifti import read_voxels, write_mask
 from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.errors import UserError
 from oriented import LAS, make_affine, save, some_hu
@@ -169,6 +169,23 @@ def test_nothing_is_allocated_for_a_claim_that_the_file_cannot_hold(tmp_path, su
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10e6
+
+
+@pytest.mark.parametrize(("slope", "times"), [(1, 1), (0.5, 2)])
+def test_a_packed_ct_is_in_memory_once(tmp_path, slope, times):
+    hu = np.random.default_rng(0).integers(-1000, 1000, (128, 128, 256), np.int16)
+    path = save(tmp_path / "ct.nii.gz", hu, edit=scaled_by(slope))
+    tracemalloc.start()
+    found = read_ct(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.data.nbytes == times * hu.nbytes and peak < found.data.nbytes + 4e6
+
+
+def test_exact_voxels_keep_the_type_of_their_scaling(tmp_path):
+    path = save(tmp_path / "stack.nii.gz", some_hu(), edit=scaled_by(0.1))
+    found = read_voxels(path, exact=True).data
+    assert found.dtype == np.float64 and (found == some_hu() * np.float64(np.float32(0.1))).all()
 
 
 def test_an_empty_mask_is_read_however_well_it_packs(tmp_path):

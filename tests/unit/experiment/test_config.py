@@ -240,6 +240,33 @@ def test_the_smallest_lesion_in_voxels_of_older_configurations_is_pointed_to_the
         resolve_config(merged(read("config.yaml"), {"evaluation": {"min_lesion_voxels": 10}}))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"models": {"unet": {"mirroring": True}}},
+            "models.unet.mirroring: there is no such key. Did you mean models.unet.evaluation.mirroring?\n"
+            "  evaluation: {mirroring: …}",
+        ),
+        ({"max_epochs": 9}, "max_epochs: there is no such key. Did you mean training.max_epochs?"),
+        (
+            {"models": {"unet": {"training": {"encoder": "vgg19"}}}},
+            "models.unet.training.encoder: there is no such key. Did you mean models.unet.encoder?\n  encoder: resnet",
+        ),
+        (
+            {"dataset": {"annotated": 9}},
+            "dataset.annotated: there is no such key. Did you mean dataset.phantom.annotated?",
+        ),
+        ({"dataset": {"seeds": [1]}}, "dataset.seeds: there is no such key. Did you mean seeds?"),
+        ({"models": {"unet": {"trainin": {}}}}, "models.unet.trainin: there is no such key. Did you mean training?"),
+    ],
+)
+def test_a_key_at_the_wrong_level_is_pointed_to_the_right_one(given, said):
+    with pytest.raises(UserError) as caught:
+        resolve_config(merged(read("config.yaml"), given))
+    assert said in str(caught.value)
+
+
 def test_an_empty_section_of_an_overlay_leaves_what_the_other_files_say(tmp_path):
     base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
     base.write_text(

@@ -155,6 +155,19 @@ def test_words_count_where_they_are_part_of_a_result(library):
     assert digest_after(library, "lesionbench/training/loop.py", "+ SMALL", "+ len(counted(3))") != plain
 
 
+def test_items_whose_progress_is_shown_count_as_if_it_were_not(library):
+    write(library / "lesionbench/progress.py", "def track(items, noun):\n    return items\n")
+    loop = library / "lesionbench/training/loop.py"
+    plain = loop.read_text().replace("data.volume", "[y for y in range(x)] + data.volume")
+    shown = plain.replace("range(x)]", "track(range(x), 'step')]")
+    digests = []
+    for text in (plain, shown, shown.replace("'step'", "'epoch'"), shown.replace("range(x)", "range(x + 1)")):
+        loop.write_text(text.replace("import data\n", "import data\nfrom lesionbench.progress import track\n"))
+        clear()
+        digests.append(digest.code_digest("fit"))
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
 def test_a_module_moved_into_a_package_is_still_followed(library):
     write(library / "lesionbench/data/volume/__init__.py", "from .files import read\n")
     shutil.move(library / "lesionbench/data/volume.py", library / "lesionbench/data/volume/files.py")
@@ -237,7 +250,7 @@ def test_digests_are_the_same_wherever_the_checkout_lies(library, tmp_path, monk
 
 
 def test_only_these_modules_decide_no_byte():
-    silent = ["environment", "errors", "experiment.slurm", "logs"]
+    silent = ["environment", "errors", "experiment.slurm", "logs", "progress"]
     silent += [f"training.{name}" for name in ("folder_lock", "memory", "trackers")]
     silent = sorted([*silent, *(f"models.{name}" for name in ("contract", "declared", "names", "trial"))])
     assert sorted(digest.SILENT) == [f"lesionbench.{name}" for name in silent]

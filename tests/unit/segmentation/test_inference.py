@@ -1,5 +1,7 @@
 import json
+import logging
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 
 import nibabel as nib
@@ -290,6 +292,20 @@ def test_around_the_lungs_probabilities_are_those_of_everywhere_and_0_elsewhere(
     found = predict_stack(network, stack, lungs=lungs)
     assert (found[10:22, 55:58, 55:110] == 1).all()
     assert (predict_stack(network, stack, lungs=np.zeros_like(lungs)) == predict_stack(network, stack)).all()
+
+
+def test_a_study_that_takes_minutes_is_told_of_slice_by_slice(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("lesionbench.progress.monotonic", count(0, 61).__next__)  # a minute passes at each look
+    image, lungs = np.full((24, 32, 32), -1000, np.int16), np.zeros((24, 32, 32), np.uint8)
+    lungs[8:12], image[4:20] = 1, 100
+    stack = SliceStack("study_0001", "axial", image, None, AFFINE, np.array([10, 1, 1.0]))
+    network = Predictor(Network(Spots(), stride=16), RECORD, CPU)
+    for where in (None, lungs):
+        predict_stack(network, stack, lungs=where)
+        assert len(caplog.messages) > 3 and all(text.startswith("study_0001: ") for text in caplog.messages)
+        assert caplog.messages[-1] == "study_0001: 24 of 24 slices" and "about" in caplog.messages[-2]
+        caplog.clear()
 
 
 @pytest.mark.parametrize("changes", [{}, {"mirroring": True}, {"neighbours": 1}, {"precision": "bfloat16"}])

@@ -35,7 +35,7 @@ def test_the_best_epoch_by_dice_is_the_first_of_the_highest_and_undefined_is_wor
 def test_validation_is_of_volumes_and_leaves_padding_out(tmp_path):
     paths = [write_stack(tmp_path, 1, (20, 30, 5)), write_stack(tmp_path, 2, (33, 17, 4))]
     slices = load_slices(by_study(paths), PAD, PREPROCESSING, CPU, 1e9)
-    loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None)
+    loss, dice = validate(lambda image: 4 * image + 1, slices, RECIPE, lambda: None, lambda _: None)
     losses, scores = [], []
     for path in paths:
         stack = load_stack(path)
@@ -52,6 +52,11 @@ def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(tmp_path
     masks = slices.buckets[0].masks
     masks[:9] = 0
     perfect = 40 * (masks[:, None].float() - 0.5)
-    assert validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None)[1] == 1
+    assert (
+        validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None, lambda _: None)[
+            1
+        ]
+        == 1
+    )
     masks[:] = 0
-    assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None)[1])
+    assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None, lambda _: None)[1])

@@ -22,7 +22,7 @@ from lesionbench.models.unet import ClassicUNet
 from lesionbench.training import loop as module
 from lesionbench.training.batches import generator
 from lesionbench.training.learner import FoldData, prepare
-from lesionbench.training.loop import finite_mean, one_epoch, progress_bar, train
+from lesionbench.training.loop import finite_mean, one_epoch, train
 from lesionbench.training.loss import dice_ce_loss, dice_loss
 from lesionbench.training.recipe import Recipe
 from lesionbench.training.record import read_record
@@ -69,6 +69,16 @@ def record_of(folder):
 def assert_same(folder, other):
     assert weights_of(folder) == weights_of(other)
     assert history_of(folder) == history_of(other)
+
+
+def test_an_epoch_that_takes_minutes_is_told_of_in_the_log(stacks, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("lesionbench.progress.monotonic", count(0, 61).__next__)  # a minute passes at each look
+    run(stacks, tmp_path, max_epochs=1)
+    told = [text for text in caplog.messages if text.startswith("epoch 1/1: ")]
+    assert told[0].startswith("epoch 1/1: 4 of 36 slices, about ") and told[-2] == "epoch 1/1: 36 of 36 slices"
+    assert told[-1].startswith("epoch 1/1: loss ")
+    assert "loading slices: 3 of 3 studies" in caplog.messages
 
 
 def test_a_training_leaves_weights_history_and_record(undisturbed, stacks):
@@ -179,7 +189,7 @@ def test_a_whole_recipe_is_a_plain_loop_with_pytorch_s_own_parts(stacks, tmp_pat
 def run_stopped(monkeypatch, stacks, folder, **changes):
     """Train as `run` does, and stop after the second epoch."""
 
-    def stop_after_two(learner, bar):
+    def stop_after_two(learner):
         if len(learner.history) == 2:
             raise KeyboardInterrupt
 
@@ -367,7 +377,7 @@ class Waits(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         asked = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
         # Whole numbers are the order of the slices, which stays with the host.
-        self.count += function in asked and not (arguments[0].dtype == torch.int64)
+        self.count += function in asked and arguments[0].dtype != torch.int64
         return function(*arguments, **(options or {}))
 
 
@@ -377,9 +387,9 @@ def test_the_host_waits_for_the_device_once_an_epoch_and_in_no_step(stacks, tmp_
     counts = []
     for batch_size in (9, 3):  # three steps, and nine
         learner = prepare(MODEL, replace(recipe, batch_size=batch_size), data, 0, torch.device("cpu"))
-        learner.slices.lesion, learner.validation.lesion  # found once a training
-        with progress_bar(learner) as bar, Waits() as waits:
-            one_epoch(learner, bar, lambda: None)
+        assert len(learner.slices.lesion)  # found once a training
+        with Waits() as waits:
+            one_epoch(learner, lambda: None)
         counts.append(waits.count)
     assert counts[0] == counts[1]
     with Waits() as waits:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,13 @@ def test_a_program_that_was_killed_is_said_to_be(tmp_path):
 def test_a_program_that_cannot_be_started_is_named(tmp_path):
     with held_lock(tmp_path / "lock") as lock, pytest.raises(UserError, match=r"mine: \S+/tool cannot be started \(No"):
         run_program([str(tmp_path / "tool")], lock, {}, "mine")
+
+
+def test_a_program_that_prints_nothing_for_long_is_said_to_run(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("lesionbench.training.program.EVERY", 0.1)
+    run(tmp_path, "import time; print('epoch 1', flush=True); time.sleep(1)")
+    assert re.fullmatch(r"The program has run for \d+ s. The last line that it printed: epoch 1", caplog.messages[-1])
 
 
 def test_what_a_program_started_ends_with_it(tmp_path, caplog):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lesionbench.training.learner import FoldData, prepare
-from lesionbench.training.loop import one_epoch, progress_bar
+from lesionbench.training.loop import one_epoch
 from lesionbench.training.resumption import check_state
 from tiny import MODEL, PREPROCESSING, RECIPE, by_study, write_stack
 
@@ -27,8 +27,7 @@ def learner_of(data, **changes):
 
 def state_of(learner):
     """What a file of the state after an epoch holds."""
-    with progress_bar(learner) as bar:
-        state = one_epoch(learner, bar, lambda: None)
+    state = one_epoch(learner, lambda: None)
     file = io.BytesIO()
     torch.save(state, file)
     return torch.load(io.BytesIO(file.getvalue()), weights_only=True)

@@ -5,6 +5,7 @@ The two numbers are those of the highest mean Dice on the training studies, amon
 
 import csv
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,23 +17,27 @@ import numpy as np
 from lesionbench.data.nifti import write_mask
 from lesionbench.data.scans import read_ct
 from lesionbench.data.volume import Volume
+from lesionbench.progress import track
 from lesionbench.segmentation.lungs import find_lungs
 
 EDGES = np.arange(-1000, 201, 25)  # HU
 
 
 def main(path: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     with Path(job["studies"]).open(newline="", encoding="utf-8") as file:
         studies = list(csv.DictReader(file))
     learned = [study for study in studies if study["subset"] == "train"]
-    low, high, dice = best_range([counts(study["ct"], study["mask"]) for study in learned])
+    low, high, dice = best_range(
+        [counts(study["ct"], study["mask"]) for study in track(learned, "study", label="train")]
+    )
     print(f"Lesion is from {low} to below {high} HU: a mean Dice of {dice:.3f} on {len(learned)} training studies.")
     output = Path(job["output"])
     for subset in {study["subset"] for study in studies} - {"train"}:
         (output / subset).mkdir(parents=True, exist_ok=True)
         rows = [(s["study"], predict(s["ct"], low, high, output / subset / f"{s['study']}.nii.gz"))
-                for s in studies if s["subset"] == subset]  # fmt: skip
+                for s in track([s for s in studies if s["subset"] == subset], "study", label=subset)]  # fmt: skip
         with (output / subset / "seconds.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("study", "seconds"), *rows])
     record = {"hu_from": low, "hu_below": high, "training_dice": dice}

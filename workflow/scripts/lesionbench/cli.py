@@ -15,6 +15,7 @@ from lesionbench import __version__
 from lesionbench.commands import checking, packing, preparing, segmenting, viewing, watching
 from lesionbench.errors import UserError
 from lesionbench.files import can_be_path
+from lesionbench.logs import PROGRESS
 
 COMMANDS = (
     preparing.add_init,
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger(PROGRESS).setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
     try:
         status = int(options.command(options) or 0)
         sys.stdout.flush()

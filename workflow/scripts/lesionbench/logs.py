@@ -13,6 +13,7 @@ from pathlib import Path
 from lesionbench.errors import UserError
 
 logger = logging.getLogger("lesionbench")
+PROGRESS = "lesionbench-progress"  # the logger of `progress`, which `collected_warnings` leaves alone
 
 
 @contextmanager

@@ -28,6 +28,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def duration(seconds: float) -> str:
+    """Return "45 s", "12 min", "3 h 05 min"."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def rounded(number: float) -> str:
     """Return "0.0123", "12.3", "1,230": a number below a million to three digits."""
     return f"{float(f'{number:.3g}'):,g}"

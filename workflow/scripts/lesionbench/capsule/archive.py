@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lesionbench.errors import UserError
 from lesionbench.files import open_regular
+from lesionbench.progress import track
 from lesionbench.words import first_few
 
 MANIFEST = "manifest-sha256.txt"
@@ -26,7 +27,7 @@ def write_archive(path: Path, files: Mapping[str, Path | bytes]) -> None:
     """Write files, or bytes, by their names as a zip file, with the list of their hashes (as `sha256sum` writes it)."""
     lines = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, source in sorted(files.items()):
+        for name, source in track(sorted(files.items()), "file", label="packing"):
             content = source if isinstance(source, bytes) else source.read_bytes()
             lines.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
             _add(archive, name, content)
@@ -50,7 +51,7 @@ def unpack(path: Path, folder: Path) -> list[str]:
             members = archive.infolist()
             if problem := _refuse(members, path.stat().st_size):
                 raise UserError(f"{path}: {problem}. It is no capsule, or was changed: nothing was unpacked.")
-            found = {member.filename: _unpack_one(archive, member, folder) for member in members}
+            found = {member.filename: _unpack_one(archive, member, folder) for member in track(members, "file")}
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read as a capsule ({error}). Copy it again.") from error
     if MANIFEST not in found:

@@ -11,6 +11,7 @@ from lesionbench.capsule.crate import METADATA, describe
 from lesionbench.environment import CHECKOUT, IS_CHECKOUT, WORKFLOW
 from lesionbench.errors import UserError
 from lesionbench.files import atomic, sha256, visible_files
+from lesionbench.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _refuse_sources(results: Finished, files: dict[str, Path]) -> None:
             # Masks without lesion are alike, whoever made them.
             kinds = ("ct", "mask") if row["lesion_ml"] else ("ct",)
             sources |= {row[f"{kind}_sha256"]: (kind, row["study"]) for kind in kinds if row[f"{kind}_sha256"]}
-    for name, path in files.items():
+    for name, path in track(files.items(), "file", label="hashing"):
         if (found := sources.get(sha256(path))) is not None:
             what = "CT" if found[0] == "ct" else "reference mask"
             raise UserError(

@@ -28,6 +28,7 @@ from lesionbench.evaluation.selection import Sweep, read_validation
 from lesionbench.evaluation.transfer import compare_sets
 from lesionbench.experiment.rows import Run, Trained
 from lesionbench.files import atomic
+from lesionbench.progress import track
 from lesionbench.report.checklist import Facts, checklist
 from lesionbench.report.comparison_tables import make_tables
 from lesionbench.report.cost import cost_table
@@ -175,7 +176,7 @@ def redo_counts(results: Finished, run: Run, external: str | None, folder: Path)
     inside = run_folder("metrics", run, external)
     masks = results.folder / run_folder("predictions", run, external)
     counts = []
-    for study in studies:
+    for study in track(studies, "study"):
         mask = read_mask(find_prediction(masks, study), reading)
         voxels = np.count_nonzero(to_slices(mask.data, mask.affine, plane), axis=(1, 2))
         counts.append(pd.DataFrame({"study": study, "slice": range(len(voxels)), "predicted_voxels": voxels}))

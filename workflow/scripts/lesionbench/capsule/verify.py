@@ -5,7 +5,6 @@ tells accidents. What counts is what follows from what: the split from the confi
 masks, the scores from the masks and the data set, the comparison and the tables from the scores.
 """
 
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from lesionbench.data.studies import Study
 from lesionbench.errors import UserError
 from lesionbench.experiment.rows import Run
 from lesionbench.files import sha256
+from lesionbench.logs import collected_warnings
+from lesionbench.progress import track
 
 RESULTS = "results"
 _DAMAGED = (UserError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, ArithmeticError)
@@ -86,8 +87,7 @@ class _Check:
     def everything(self, results: Finished, roots: Mapping[str, Path]) -> None:
         if unknown := sorted(roots.keys() - {external or "" for external in results.sets}):
             raise UserError(f"--external {unknown[0]}: there is no such set in the capsule.")
-        logging.disable(logging.WARNING)  # what studies are like was said when the results were made
-        try:
+        with collected_warnings():  # what studies are like was said when the results were made
             for redo in (recompute.redo_splits, recompute.redo_data_tables, recompute.redo_checklist):
                 self.step(results, "splits and tables of the data", redo)
                 self.clear()
@@ -95,8 +95,6 @@ class _Check:
             for external in results.sets:
                 self.scores(results, external, roots.get(external or ""))
             self.comparisons(results)
-        finally:
-            logging.disable(logging.NOTSET)
         self.rest(results)
 
     def records(self, results: Finished) -> None:
@@ -112,7 +110,7 @@ class _Check:
     def scores(self, results: Finished, external: str | None, root: Path | None) -> None:
         """Check the scores of all runs on a set: by the masks alone, and by the references where they are there."""
         references = self.references(results, external, root) if root else {}
-        for run in results.runs(external):
+        for run in track(results.runs(external), "run"):
             what, tested = f"scores of {_words(run)}", results.tested(run, external)
             if all(study in references for study in tested):
                 wanted = {study: references[study] for study in tested}
@@ -131,7 +129,7 @@ class _Check:
         inventory = {row["study"]: row for row in results.inventory(external).to_dict("records")}
         name = (Path(base(external)) / "dataset" / "studies.csv").as_posix()
         found = {}
-        for study in _studies(results, external):
+        for study in track(list(_studies(results, external)), "study", label="hashing"):
             for kind, path in (("ct", study.ct), ("mask", study.mask)):
                 if path is None:
                     continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from lesionbench.commands import Commands
 from lesionbench.errors import UserError
 from lesionbench.training.status import Status, read_status
-from lesionbench.words import counted
+from lesionbench.words import counted, duration
 
 EXAMPLE = "lesionbench status results --watch"
 EVERY_SECONDS = 2
@@ -67,14 +67,6 @@ def _cells(run: Status) -> tuple[str, ...]:
         f"{epoch} of {run.max_epochs}" if run.max_epochs else epoch,
         "" if run.validation_dice is None else f"{run.validation_dice:.3f}",
         "" if run.patience_left is None else str(run.patience_left),
-        "" if run.seconds_left is None else _duration(run.seconds_left),
+        "" if run.seconds_left is None else duration(run.seconds_left),
         run.where,
     )
-
-
-def _duration(seconds: float) -> str:
-    """Return "45 s", "12 min", "3 h 05 min"."""
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"

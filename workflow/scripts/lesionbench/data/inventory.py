@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from lesionbench.data.duplicates import fingerprint, patients_in_names, same_contents, same_scans
 from lesionbench.data.findings import ERROR, WARNING, Check, Finding, check_grid, check_mask, check_values, of_message
@@ -21,6 +20,7 @@ from lesionbench.data.volume import PLANES, Grid, Volume, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.logs import collected_warnings
+from lesionbench.progress import track
 from lesionbench.words import counted, listed
 
 PAPER_STUDIES = (254, 684, 125, 45, 2)  # of each category (paper, Figure 3.1)
@@ -105,7 +105,7 @@ def inventory(
     findings += _missing_parts(studies, root, ERROR if needs_ct else WARNING)
     with collected_warnings() as take_warnings, ThreadPoolExecutor(threads) as pool:
         examine = partial(_examine, root=root, categories=categories, reading=reading, take_warnings=take_warnings)
-        examined = list(tqdm(pool.map(examine, studies), total=len(studies), unit="study", disable=None))
+        examined = list(track(pool.map(examine, studies), "study", len(studies)))
     for one in examined:
         findings += one.findings
     findings += _repeated(examined, root)

@@ -4,6 +4,8 @@ import logging
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from lesionbench.data.geometry import locate
+from lesionbench.data.narrowing import PART, narrowed
 from lesionbench.data.reading import is_nifti
 from lesionbench.data.volume import Forms, Grid, Volume
 from lesionbench.errors import UserError
@@ -44,10 +47,11 @@ def read_forms(path: str | Path, geometry: str | None = None) -> Forms | None:
     return _open(path, geometry)[2]
 
 
-def read_voxels(path: str | Path, geometry: str | None = None) -> Volume:
+def read_voxels(path: str | Path, geometry: str | None = None, exact: bool = False) -> Volume:
     """Return the voxels of a NIfTI file (i, j, k), scaled by `scl_slope` and `scl_inter`, finite, and their place.
 
-    `geometry` is that of `geometry.locate`. Unscaled integers keep their type: no detour over float64.
+    `geometry` is that of `geometry.locate`. Integers that are not scaled keep their type, other numbers are `narrowed`;
+    exact: they stay as they are, in float64 where they are scaled.
 
     Raises UserError, naming the file, where it is missing, no NIfTI, truncated, claims more voxels than it holds, is
     not three-dimensional (trailing axes of length 1 are dropped), holds NaN, infinity or what float32 cannot hold, or
@@ -55,19 +59,22 @@ def read_voxels(path: str | Path, geometry: str | None = None) -> Volume:
     """
     image, grid, forms = _open(path, geometry)
     voxels: Any = image.dataobj
+    if voxels.dtype.kind not in "iuf":
+        raise UserError(f"{path}: voxels of type {voxels.dtype} cannot be used. Save one real number a voxel.")
+    parts = partial(_finite_parts, path, voxels)
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error below
-            data = _voxels(voxels).reshape(grid.shape, order="F")
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is an error
+            if voxels.dtype.kind in "iu" and (voxels.slope, voxels.inter) == (1, 0):
+                data = _stored(voxels).reshape(grid.shape, order="F")
+            elif exact:
+                data = np.concatenate([*parts()]).reshape(grid.shape, order="F")
+            else:
+                data = narrowed(parts, grid.shape)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     except MemoryError as error:
         text = "×".join(map(str, grid.shape))
         raise UserError(f"{path}: too little memory to read {text} voxels. Free some, or ask for more.") from error
-    if data.dtype.kind not in "iuf":
-        raise UserError(f"{path}: voxels of type {data.dtype} cannot be used. Save one real number a voxel.")
-    # The extremes are NaN where any voxel is.
-    if data.dtype.kind == "f" and not -_LARGEST <= float(data.min()) <= float(data.max()) <= _LARGEST:
-        raise UserError(_not_finite(path, data, voxels.slope))
     return Volume(data, grid.affine, forms)
 
 
@@ -179,44 +186,74 @@ def _holds(file: Path, claimed: int) -> bool:
     return claimed <= 0
 
 
-def _voxels(voxels: ArrayProxy) -> np.ndarray:
-    """Return scaled voxels. A packed file is read to its end, where the checksum is: damage may change values alone."""
+def _stored(voxels: ArrayProxy) -> np.ndarray:
+    """Return voxels as they are stored, all at once. A packed file is read to its end, where the checksum is."""
     path = Path(voxels.file_like)
     if path.suffix.lower() not in ImageOpener.compress_ext_map:
         return np.asarray(voxels)
     count = math.prod(voxels.shape)
     if unpacked := _unpack(path, voxels.offset + count * voxels.dtype.itemsize):
-        data = np.frombuffer(unpacked, voxels.dtype, count, voxels.offset).reshape(voxels.shape, order="F")
-        return np.asarray(apply_read_scaling(data, np.float64(voxels.slope), np.float64(voxels.inter)))
+        return np.frombuffer(unpacked, voxels.dtype, count, voxels.offset)
+    return np.concatenate([*_parts(voxels)])
+
+
+def _parts(voxels: ArrayProxy) -> Iterator[np.ndarray]:
+    """Yield scaled voxels flat, as the file has them. It is read to its end: damage may change values alone."""
+    slope, inter = np.float64(voxels.slope), np.float64(voxels.inter)
+    left = math.prod(voxels.shape)
     with ImageOpener(voxels.file_like) as file:
-        spec = (voxels.shape, voxels.dtype, voxels.offset, voxels.slope, voxels.inter)
-        # Without `mmap=False` nibabel would map the packed bytes: it does not recognise its own opener here.
-        data = np.asarray(ArrayProxy(file, spec, mmap=False))
+        file.read(voxels.offset)
+        while left:
+            stored = np.frombuffer(file.read(min(left, PART) * voxels.dtype.itemsize), voxels.dtype)
+            if not len(stored):
+                raise EOFError(f"{left:,} voxels are missing")
+            left -= len(stored)
+            yield apply_read_scaling(stored, slope, inter)
         while file.read(2**20):
             pass
-    return data
 
 
-def _unpack(path: Path, size: int) -> bytes | None:
-    """Return the content of a gzip file of one part and of `size` bytes in a step, in half of zlib's time.
+def _finite_parts(path: str | Path, voxels: ArrayProxy) -> Iterator[np.ndarray]:
+    """Yield scaled voxels as `_parts` does. Raises UserError, naming the file, where one is no 32-bit number."""
+    for part in _parts(voxels):
+        # The extremes are NaN where any voxel is.
+        if not -_LARGEST <= float(part.min()) <= float(part.max()) <= _LARGEST:
+            raise UserError(_not_finite(path, voxels))
+        yield part
+
+
+def _unpack(path: Path, size: int) -> bytearray | None:
+    """Return the content of a gzip file of one part and of `size` bytes, each byte in memory once.
 
     Returns None where the file is anything else: no gzip, several parts, damaged, or followed by something.
     """
-    unpacker = isal_zlib.decompressobj(wbits=31)
+    unpacker, content, done = isal_zlib.decompressobj(wbits=31), bytearray(size), 0
     try:
-        content = unpacker.decompress(path.read_bytes(), size)
-        unpacker.decompress(unpacker.unconsumed_tail, 1)  # the checksum
+        with path.open("rb") as file:
+            while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(2**18)):
+                part = unpacker.decompress(packed, 2**20)
+                if done + len(part) > size:
+                    return None
+                content[done : done + len(part)] = part
+                done += len(part)
+            return content if done == size and unpacker.eof and not (unpacker.unused_data or file.read(1)) else None
     except isal_zlib.error:  # type: ignore[misc]  # isal's types call the class an exception
         return None
-    return content if len(content) == size and unpacker.eof and not unpacker.unused_data else None
 
 
-def _not_finite(path: str | Path, data: np.ndarray, slope: float) -> str:
-    bad = np.argwhere(~(np.abs(data) <= _LARGEST))
-    kind = "too large for 32-bit numbers" if np.isfinite(data).all() else "NaN or infinite"
+def _not_finite(path: str | Path, voxels: ArrayProxy) -> str:
+    places, done, finite = [], 0, True
+    for part in _parts(voxels):
+        places.append(done + np.flatnonzero(~(np.abs(part) <= _LARGEST)))
+        finite = finite and bool(np.isfinite(part).all())
+        done += len(part)
+    bad = np.concatenate(places)
+    first = tuple(int(index) for index in np.unravel_index(bad[0], voxels.shape[:3], order="F"))
+    kind = "too large for 32-bit numbers" if finite else "NaN or infinite"
+    slope = voxels.slope
     scaled = f" after they are multiplied by the header's scl_slope, {slope:g}" if slope != 1 else ""
     return (
-        f"{path}: {len(bad)} voxels are {kind}{scaled}, the first at {tuple(bad[0].tolist())}. "
+        f"{path}: {len(bad)} voxels are {kind}{scaled}, the first at {first}. "
         "Convert the scan again, or replace them (air is -1000 HU)."
     )
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from tqdm import tqdm
 
 from lesionbench.data.nifti import write_mask, write_volume
 from lesionbench.data.studies import REGISTRY, Phantom, Study, phantom_studies
 from lesionbench.data.volume import Volume
 from lesionbench.files import atomic
+from lesionbench.progress import track
 
 FIELD_OF_VIEW = 360.0
 SLICE_SPACING = 8.0
@@ -76,7 +76,7 @@ def write_phantom(root: str | Path, phantom: Phantom) -> None:
     The phantom's seed and a study's name determine its scan, whatever other studies there are.
     """
     studies = phantom_studies(root, phantom)
-    for study in tqdm(studies, unit="study", disable=None):
+    for study in track(studies, "study"):
         assert study.ct and study.category  # a phantom's studies have both
         ct, mask = synthesise(study.name, study.category, phantom)
         write_volume(study.ct, ct.data, ct.affine)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import label
-from tqdm import tqdm
 
 from lesionbench.data.layouts import STACK, Layout, read_layouts
 from lesionbench.data.nifti import write_mask, write_volume
@@ -20,6 +19,7 @@ from lesionbench.data.study_table import read_study_table
 from lesionbench.data.volume import Volume, slice_spacing, to_slices
 from lesionbench.errors import UserError
 from lesionbench.files import atomic
+from lesionbench.progress import track
 from lesionbench.words import listed
 
 BURDEN = "CT-3"  # enough lesion to be seen in a small volume
@@ -76,7 +76,7 @@ def write_layout(name: str, folder: str | Path, phantom: Phantom) -> None:
     elif name == "medseg-slices":
         _write_stack(folder, phantom)
     else:
-        for place in tqdm(_places(layouts[name]), unit="study", disable=None):
+        for place in track(_places(layouts[name]), "study"):
             _write_study(name, folder, place, phantom)
     for stray in _STRAYS.get(name, []):
         (folder / stray).write_bytes(b"\0\5\x16\7")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lesionbench.data import dicom, itk, nifti
+from lesionbench.data.narrowing import in_parts, narrow, narrowed
 from lesionbench.data.reading import AS_IS, ITK_SUFFIXES, Reading, is_dicom, is_scan
 from lesionbench.data.volume import Grid, Volume
 from lesionbench.errors import UserError
@@ -46,13 +47,17 @@ def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
     values beyond ±100,000, or neither grey values nor HU where `reading` expects them.
     """
     path = _check_file(path)
-    volume = dicom.read_voxels(path, reading.series) if path.is_dir() else _read_file(path, reading)
-    data = volume.data if reading.window is None else _from_grey(path, volume.data, *reading.window)
+    grey = reading.window
+    volume = (
+        dicom.read_voxels(path, reading.series) if path.is_dir() else _read_file(path, reading, exact=grey is not None)
+    )
+    data = volume.data
+    if grey:
+        data = _from_grey(path, data, *grey)
+    elif data.dtype.kind != "f" or path.is_dir() or _is_itk(path):  # other real numbers are narrow already
+        data = narrow(data)
     _check_hu(path, data)
-    with np.errstate(invalid="ignore"):  # values outside int16 come out changed, which the comparison sees
-        whole = data.astype(np.int16, copy=False)
-    lossless = whole is data or (whole == data).all()
-    return Volume(whole if lossless else data.astype(np.float32), volume.affine, volume.forms)
+    return Volume(data, volume.affine, volume.forms)
 
 
 def read_mask(path: str | Path, reading: Reading = AS_IS) -> Volume:
@@ -98,8 +103,8 @@ def _is_itk(path: Path) -> bool:
     return path.suffix.lower() in ITK_SUFFIXES
 
 
-def _read_file(path: Path, reading: Reading) -> Volume:
-    return itk.read_voxels(path) if _is_itk(path) else nifti.read_voxels(path, reading.geometry)
+def _read_file(path: Path, reading: Reading, exact: bool = False) -> Volume:
+    return itk.read_voxels(path) if _is_itk(path) else nifti.read_voxels(path, reading.geometry, exact)
 
 
 def _one_of(labels: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
@@ -111,7 +116,7 @@ def _one_of(labels: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
 
 
 def _nothing_else(labels: np.ndarray, lesion: np.ndarray) -> bool:
-    return bool((lesion | (labels == 0)).all())
+    return bool(np.count_nonzero(lesion) == np.count_nonzero(labels))  # no lesion is 0
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:
@@ -155,14 +160,18 @@ def _check_hu(path: str | Path, data: np.ndarray) -> None:
 
 
 def _from_grey(path: str | Path, data: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Return the HU of grey values, black at 0 and white at 255, in whole numbers; a volume with air is HU already."""
+    """Return the HU of grey values, black at 0 and white at 255, in whole numbers; a volume with air is HU already.
+
+    Both are `narrowed`.
+    """
     low, high = float(data.min()), float(data.max())
     if low <= _AIR:
-        return data
+        return narrow(data)
     if low < 0 or high > 255:
         raise UserError(
             f"{path}: its values reach from {low:g} to {high:g}. They are neither grey values (0 to 255), as "
             "dataset.intensity says, nor HU, where air is -1000. Give the scan in HU, or leave it out."
         )
     logger.warning("%s: its grey values 0 to 255 are read as %g to %g HU.", path, black, white)
-    return np.rint(black + data * ((white - black) / 255))
+    scale = (white - black) / 255
+    return narrowed(lambda: (np.rint(black + part * scale) for part in in_parts(data)), data.shape)

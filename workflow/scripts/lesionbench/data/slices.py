@@ -58,10 +58,11 @@ def stack_slices(study: str, ct: Volume, mask: Volume | None, preprocessing: Pre
         mask = match_grid(study, ct, mask)
     plane = preprocessing.plane
     slices = to_slices(ct.data, ct.affine, plane)
-    whole = np.rint(slices) if slices.dtype.kind == "f" else slices
-    # Straight into the final order and type: one pass over the voxels.
+    # Straight into the final order and type, so that no more than a slice is there in another one.
     image = np.empty(slices.shape, np.int16)
-    np.clip(whole, *preprocessing.hu_window, out=image, casting="unsafe")
+    for hu, clipped in zip(slices, image, strict=True):
+        whole = np.rint(hu) if hu.dtype.kind == "f" else hu
+        np.clip(whole, *preprocessing.hu_window, out=clipped, casting="unsafe")
     return SliceStack(
         study=study,
         plane=plane,

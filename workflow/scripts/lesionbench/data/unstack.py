@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from lesionbench.data.nifti import read_voxels, write_volume
 from lesionbench.data.reading import scan_stem
 from lesionbench.errors import UserError
+from lesionbench.progress import track
 
 
 def unstack(stack: str | Path, mask: str | Path, folder: str | Path) -> int:
@@ -21,12 +21,12 @@ def unstack(stack: str | Path, mask: str | Path, folder: str | Path) -> int:
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: it is not empty. Give the name of a new folder.")
-    images, labels = read_voxels(stack), read_voxels(mask)
+    images, labels = (read_voxels(path, exact=True) for path in (stack, mask))
     if images.data.shape != labels.data.shape:
         shapes = " and ".join("×".join(map(str, volume.data.shape)) for volume in (images, labels))
         raise UserError(f"{stack} and {mask}: they differ in shape, {shapes}. Give the mask that belongs to the stack.")
     count = int(images.data.shape[2])
-    for number in tqdm(range(count), unit="slice", disable=None):
+    for number in track(range(count), "slice"):
         for kind, volume in (("ct", images), ("masks", labels)):
             affine = volume.affine.copy()
             affine[:3, 3] += number * affine[:3, 2]

@@ -17,6 +17,7 @@ from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
 from lesionbench.evaluation.metrics import MaskPair
 from lesionbench.evaluation.scoring import Scoring
+from lesionbench.progress import track
 from lesionbench.segmentation.lung_box import LungBox
 from lesionbench.segmentation.probabilities import FOLDER, LEVELS, THRESHOLDS, probability_path, read_levels
 
@@ -69,7 +70,7 @@ def count_studies(
     """
     counts = [pd.DataFrame(columns=["study", "level", *COUNTS])]
     lesions = [pd.DataFrame(columns=["study", "level", "found", "missed", "false"])]
-    for study, path in references.items() if Path(folder, FOLDER).is_dir() else ():
+    for study, path in track(references.items() if Path(folder, FOLDER).is_dir() else (), "study"):
         levels = read_levels(probability_path(folder, study))
         reference = match_grid(study, levels, read_mask(path, reading), names=("prediction", "reference"))
         counts.append(count_levels(levels.data, reference.data, boxes[study]).assign(study=study))

@@ -25,6 +25,7 @@ from lesionbench.data.volume import Volume, match_grid, to_slices
 from lesionbench.errors import UserError
 from lesionbench.evaluation.lesions import LOOSE, STRICT, Lesions, Matching
 from lesionbench.evaluation.scoring import Scoring
+from lesionbench.progress import track
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def evaluate(
     by_study: list[dict[str, Any]] = []
     by_slice: list[dict[str, Any]] = []
     problems = []
-    for study, path in references.items():
+    for study, path in track(references.items(), "study"):
         try:
             reference = read_mask(path, reading)
             prediction = _read_prediction(study, find_prediction(predictions, study), reading.predicted)

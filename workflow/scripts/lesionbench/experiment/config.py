@@ -19,7 +19,7 @@ from jsonschema.exceptions import ValidationError
 
 from lesionbench.errors import UserError
 from lesionbench.experiment.sweeps import Swept, expand_sweeps, name_keys
-from lesionbench.experiment.typed import read_as, spoken
+from lesionbench.experiment.typed import read_as, referred, spoken
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.names import check_encoder, list_holds, listed_names, unknown_names
 from lesionbench.models.own import own_network
@@ -113,7 +113,7 @@ def check_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     errors = sorted(Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     if errors:
-        found = [message for error in errors for message in _messages(_innermost(error))]
+        found = [message for error in errors for message in _messages(_innermost(error), schema)]
         raise UserError("The configuration has errors.\n\n" + "\n\n".join(found))
 
 
@@ -281,14 +281,14 @@ def _innermost(error: ValidationError) -> ValidationError:
     return max(error.context, key=lambda inner: (len(inner.absolute_path), inner.validator not in ("type", "const")))
 
 
-def _messages(error: ValidationError) -> Iterator[str]:
-    """Yield what is wrong, at which key, and a line that would be right."""
+def _messages(error: ValidationError, whole: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong, at which key, and a line that would be right; whole: the schema of the configuration."""
     key = ".".join(map(str, error.absolute_path))
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
     given: Any = error.instance
     if error.validator == "additionalProperties":
         for name in sorted(set(given) - set(schema.get("properties", {}))):
-            yield _unknown_key(key, name, schema["properties"])
+            yield _unknown_key(list(error.absolute_path), name, schema["properties"], whole)
         return
     if error.validator == "required":
         missing = next(name for name in schema["required"] if name not in given)
@@ -310,12 +310,37 @@ def _messages(error: ValidationError) -> Iterator[str]:
     )
 
 
-def _unknown_key(key: str, name: str, properties: Mapping[str, Any]) -> str:
+def _unknown_key(path: list[str | int], name: str, properties: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, properties, 1, cutoff=0.5)
-    where = f"{key}.{name}" if key else name
+    where = _place(path, name)
+    if places := _other_places(path, name, properties, schema):
+        line = next(iter(places.values()))
+        return f"{where}: there is no such key. Did you mean {' or '.join(places)}?\n  {line}"
     if near:
         return f"{where}: there is no such key. Did you mean {near[0]}?\n  {_line(near[0], properties[near[0]])}"
     return f"{where}: there is no such key. Known here: {', '.join(sorted(properties))}."
+
+
+def _other_places(
+    path: list[str | int], name: str, properties: Mapping[str, Any], schema: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return where there is a key of this name one level below or above, each with a line that sets it."""
+    inside = {section: _mapping_rule(referred(rule, schema)) for section, rule in properties.items()}
+    found = {
+        _place(path, section, name): f"{section}: {{{_line(name, rule['properties'][name])}}}"
+        for section, rule in inside.items()
+        if name in rule.get("properties", {})
+    }
+    above = schema
+    for part in path[:-1]:
+        above = referred(above.get("properties", {}).get(part) or above.get("additionalProperties") or {}, schema)
+    if path and name in above.get("properties", {}):
+        found[_place(path[:-1], name)] = _line(name, above["properties"][name])
+    return found
+
+
+def _place(path: Iterable[str | int], *names: str) -> str:
+    return ".".join(map(str, [*path, *names]))
 
 
 def _complaint(error: ValidationError) -> str:

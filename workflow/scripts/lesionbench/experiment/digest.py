@@ -17,13 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from lesionbench.environment import LIBRARY, PACKAGE, SCRIPTS
 from lesionbench.files import sha256
 from lesionbench.models.own import import_root, imported_names, parse, plain_code, sources
 
-# Modules that decide no byte of a result: errors, checks of names, networks and memory that end in one, logs, claims on
-# a folder, the record of versions and machine.
+# Modules that decide no byte of a result: errors, checks of names, networks and memory that end in one, logs, progress,
+# claims on a folder, the record of versions and machine.
 SILENT = tuple(
     f"{PACKAGE}.{module}"
     for module in (
@@ -35,11 +36,14 @@ SILENT = tuple(
         "models.declared",
         "models.names",
         "models.trial",
+        "progress",
         "training.folder_lock",
         "training.memory",
         "training.trackers",
     )
 )
+
+PASSED_ON = "track"  # of `progress`: what it is called with is what comes of it
 
 ALL = "*"  # stands for every definition of a module
 EFFECTS = ""  # stands for what happens when a module is imported
@@ -250,8 +254,11 @@ class _Plain(ast.NodeTransformer):
         message = isinstance(node.value, ast.Call) and next(_chains(node.value.func), [""])[0] == "logger"
         return None if text or message else self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if next(_chains(node.func), [""])[0] in self.silent:
+    def visit_Call(self, node: ast.Call) -> Any:
+        name = next(_chains(node.func), [""])[0]
+        if name in self.silent and name == PASSED_ON:
+            return self.visit(node.args[0])
+        if name in self.silent:
             node.args, node.keywords = [], []
         return self.generic_visit(node)
 

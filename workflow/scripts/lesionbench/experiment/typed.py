@@ -32,9 +32,9 @@ def read_as(value: Any, rule: Mapping[str, Any], schema: Mapping[str, Any], key:
     mapping, a path (`x-path`) one without `~` and variables. Raises UserError where a key is not text or a variable of
     a path is not set; `key` is where the value stands.
     """
-    rule = _referred(rule, schema)
+    rule = referred(rule, schema)
     if "anyOf" in rule:
-        choices = [_referred(choice, schema) for choice in rule["anyOf"]]
+        choices = [referred(choice, schema) for choice in rule["anyOf"]]
         null = any(choice.get("type") == "null" for choice in choices)
         return None if null and _is_null(value) else read_as(value, choices[-1], schema, key)
     if isinstance(value, Mapping):
@@ -154,7 +154,7 @@ def _default(key: Sequence[str], schema: Mapping[str, Any]) -> Any:
     """Return the default of a key, None where it has none."""
     rule = schema
     for name in key:
-        rule = _referred(rule.get("properties", {}).get(name, {}), schema)
+        rule = referred(rule.get("properties", {}).get(name, {}), schema)
     return rule.get("default")
 
 
@@ -247,7 +247,7 @@ def _double_keys(root: yaml.Node | None) -> list[tuple[str, int, int]]:
     return sorted(found, key=lambda double: double[1:])
 
 
-def _referred(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def referred(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a rule with what it refers to (`$ref`) filled in; what stands beside the reference counts."""
     found: Any = schema
     for part in rule["$ref"].removeprefix("#/").split("/") if "$ref" in rule else []:

@@ -23,6 +23,7 @@ from lesionbench.data.volume import Volume, match_grid
 from lesionbench.environment import environment
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
+from lesionbench.progress import track
 from lesionbench.segmentation.dicom_seg import refuse_missing, write_dicom_seg
 from lesionbench.segmentation.found_lungs import LUNGS, read_found, read_hu
 from lesionbench.segmentation.inference import TRAINING, Predictor, load_run, predict
@@ -125,19 +126,16 @@ def segment_scan(ensemble: Ensemble, name: str, ct: Volume, lungs: np.ndarray | 
     count = len(ensemble.runs)
     total: Volume | None = None
     volumes, stacks = [], {}
-    with tqdm(total=0, desc=name, unit="slice", leave=False, disable=None) as bar:
-        for predictor in ensemble.predictors:
-            preprocessing = predictor.record.preprocessing
-            key = (preprocessing.plane, *preprocessing.hu_window)
-            if key not in stacks:
-                stacks = {key: stack_slices(name, ct, None, preprocessing)}  # the last one only: memory
-            if not bar.total:
-                bar.total = len(stacks[key].image) * count
-            found = predict(predictor, stacks[key], bar.update, lungs)
-            if not np.isfinite(found.data).all():
-                raise UserError(f"{name}: the model gives probabilities that are no numbers. Train it again.")
-            volumes.append(_ml(lesion_mask(found.data, ensemble.point, 1000 * ct.voxel_ml), ct))
-            total = found if total is None else replace(total, data=np.add(total.data, found.data, out=total.data))
+    for predictor in ensemble.predictors:
+        preprocessing = predictor.record.preprocessing
+        key = (preprocessing.plane, *preprocessing.hu_window)
+        if key not in stacks:
+            stacks = {key: stack_slices(name, ct, None, preprocessing)}  # the last one only: memory
+        found = predict(predictor, stacks[key], lungs)
+        if not np.isfinite(found.data).all():
+            raise UserError(f"{name}: the model gives probabilities that are no numbers. Train it again.")
+        volumes.append(_ml(lesion_mask(found.data, ensemble.point, 1000 * ct.voxel_ml), ct))
+        total = found if total is None else replace(total, data=np.add(total.data, found.data, out=total.data))
     assert total  # an ensemble has runs
     total.data[:] /= np.float32(count)
     return Segmented(total, lesion_mask(total.data, ensemble.point, 1000 * ct.voxel_ml), volumes)
@@ -204,8 +202,7 @@ def segment_each(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out:
     out.mkdir(parents=True, exist_ok=True)
     settings = {**ensemble.record, **_plain(wanted)}
     errors = []
-    bar = tqdm(total=len(scans), unit="scan", disable=None)
-    for scan, future in _ahead(scans, settings, wanted, out):
+    for scan, future in track(_ahead(scans, settings, wanted, out), "scan", len(scans)):
         try:
             read = future.result()
             if read is None:
@@ -216,8 +213,6 @@ def segment_each(scans: Sequence[Scan], ensemble: Ensemble, wanted: Wanted, out:
         except (UserError, OSError) as error:
             errors.append(_reason(scan, error))
             tqdm.write(f"lesionbench: {errors[-1]}")
-        bar.update()
-    bar.close()
     return errors
 
 

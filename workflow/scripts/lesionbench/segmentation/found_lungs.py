@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from lesionbench.data.findings import ERROR, check_values
 from lesionbench.data.nifti import write_mask
@@ -18,6 +17,7 @@ from lesionbench.data.scans import read_ct
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
 from lesionbench.files import sha256, write_json
+from lesionbench.progress import track
 from lesionbench.schema import read_checked
 from lesionbench.segmentation.inputs import Scan
 from lesionbench.segmentation.lungs import Lungs, find_lungs
@@ -74,7 +74,7 @@ def find_each(scans: Sequence[Scan], reading: Reading, basis: str, out: Path) ->
     in the same scan is kept.
     """
     errors = []
-    for scan in tqdm(scans, unit="scan", disable=None):
+    for scan in track(scans, "scan"):
         try:
             _find(scan, reading, basis, out / scan.name)
         except UserError as error:

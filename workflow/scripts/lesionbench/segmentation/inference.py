@@ -22,6 +22,7 @@ from lesionbench.models.operations import Area
 from lesionbench.models.own import trusted_entry
 from lesionbench.models.padding import Size, said
 from lesionbench.models.partial import PartialNetwork
+from lesionbench.progress import Advance, progress
 from lesionbench.segmentation.operating_point import write_lesion
 from lesionbench.segmentation.point import OperatingPoint
 from lesionbench.segmentation.region import SUSPECT, Region
@@ -122,14 +123,13 @@ def _check_shapes(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def predict_stack(
     predictor: Predictor,
     stack: SliceStack,
-    advance: Callable[[int], object] | None = None,
     lungs: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the probability of lesion (slices, height, width), float32.
 
     It is on the study's own grid: where the network sees resampled or cropped slices, the probabilities are led back.
-    advance: is told how many more slices are done. lungs: (slices, height, width), not 0 inside: lesions are looked for
-    around them (`region`), and what is further away has the probability 0; None looks everywhere.
+    lungs: (slices, height, width), not 0 inside: lesions are looked for around them (`region`), and what is further
+    away has the probability 0; None looks everywhere.
     """
     preprocessing = predictor.record.preprocessing
     frame = find_frame(stack, preprocessing)
@@ -138,21 +138,23 @@ def predict_stack(
     if lungs is not None:
         inside = frame.cut((lungs > 0).astype(np.uint8))
         region = Region.around_lungs(inside, frame.spacing(stack.spacing))
-    with explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."):
+    with (
+        explain_out_of_memory(predictor.device, "Free its memory, or predict with the device cpu."),
+        progress("slice", len(slices.image), stack.study) as advance,
+    ):
         found = _around(slices, region, advance) if region else _everywhere(slices, advance)
         return (frame.restore(found) if frame.changes else found).numpy()
 
 
-def _everywhere(slices: "_Slices", advance: Callable[[int], object] | None) -> Tensor:
+def _everywhere(slices: "_Slices", advance: Advance) -> Tensor:
     found = torch.empty(slices.image.shape)
     for part in slices.parts(0, len(found)):
         found[part] = slices.probability(part)
-        if advance:
-            advance(part.stop - part.start)
+        advance(part.stop - part.start)
     return found
 
 
-def _around(slices: "_Slices", region: Region, advance: Callable[[int], object] | None) -> Tensor:
+def _around(slices: "_Slices", region: Region, advance: Advance) -> Tensor:
     """Return probabilities (slices, rows, columns) in a region, and where a lesion reaches its edge, beyond."""
     found = torch.zeros(slices.image.shape)
     count, size = len(found), slices.predictor.record.recipe.batch_size
@@ -169,6 +171,7 @@ def _around(slices: "_Slices", region: Region, advance: Callable[[int], object] 
             found[part] = slices.probability(part) if whole is None else whole
         else:
             found[part, slice(*rows), slice(*columns)] = inside
+        advance(part.stop - part.start)
 
     start, stop = region.slices
     for part in slices.parts(start, stop):
@@ -179,8 +182,8 @@ def _around(slices: "_Slices", region: Region, advance: Callable[[int], object] 
     while stop < count and found[stop - 1].max() >= SUSPECT:
         stop = min((begin := stop) + size, count)
         fill(slice(begin, stop))
-    if advance:
-        advance(count)
+    if rest := count - (stop - start):
+        advance(rest)
     return found
 
 
@@ -270,7 +273,6 @@ def mirrored_probability(network: Callable[[Tensor], Tensor], image: Tensor) -> 
 def predict(
     predictor: Predictor,
     stack: SliceStack,
-    advance: Callable[[int], object] | None = None,
     lungs: np.ndarray | None = None,
 ) -> Volume:
     """Return the probability of lesion of a study, float32, on the grid of its CT.
@@ -278,7 +280,7 @@ def predict(
     lungs: on that grid, see `predict_stack`.
     """
     cut = None if lungs is None else to_slices(lungs, stack.affine, stack.plane)
-    found = predict_stack(predictor, stack, advance, cut)
+    found = predict_stack(predictor, stack, cut)
     return Volume(from_slices(found, stack.affine, stack.plane), stack.affine, stack.forms)
 
 

@@ -18,6 +18,7 @@ from lesionbench.data.scans import read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
 from lesionbench.files import write_json
+from lesionbench.progress import track
 from lesionbench.schema import read_checked
 from lesionbench.segmentation.ensemble import Member, average
 from lesionbench.segmentation.point import VALIDATION, OperatingPoint
@@ -84,12 +85,13 @@ def choose(wanted: OperatingPoint, studies: Sequence[str], load: Load) -> Choice
     by_threshold, by_size = np.empty(0), np.empty(0)
     judged = list(studies)
     if wanted.threshold == VALIDATION:
-        curves = {study: _dice_by_threshold(*load(study)[:2]) for study in studies}
+        curves = {study: _dice_by_threshold(*load(study)[:2]) for study in track(studies, "study", label="threshold")}
         by_threshold, judged = _mean(curves)
         best = np.lexsort((THRESHOLDS, abs(THRESHOLDS - 0.5), -by_threshold))[0]
         wanted = replace(wanted, threshold=float(THRESHOLDS[best]))
     if wanted.min_component_mm3 == VALIDATION:
-        curves = {study: _dice_by_size(float(wanted.threshold), *load(study)) for study in studies}
+        sizes = track(studies, "study", label="smallest component")
+        curves = {study: _dice_by_size(float(wanted.threshold), *load(study)) for study in sizes}
         by_size, judged = _mean(curves)
         wanted = replace(wanted, min_component_mm3=SIZES[int(by_size.argmax())])
     return Choice(wanted, judged, by_threshold, by_size)

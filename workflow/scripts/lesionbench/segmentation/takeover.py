@@ -13,6 +13,7 @@ from lesionbench.data.reading import is_nifti
 from lesionbench.data.scans import read_header, read_mask
 from lesionbench.data.volume import Volume, match_grid
 from lesionbench.errors import UserError
+from lesionbench.progress import track
 from lesionbench.schema import read_checked
 from lesionbench.segmentation.probabilities import FOLDER, SECONDS, probability_path, write_probability
 from lesionbench.training.handover import HandedStudy
@@ -32,7 +33,7 @@ def take_masks(key: str, studies: Sequence[HandedStudy], source: Path, target: P
     kept = (source / FOLDER).is_dir()
     if kept:
         _check_complete(key, "probabilities", probabilities)
-    for study in studies:
+    for study in track(studies, "study", label=target.name):
         grid = read_header(study.ct, study.reading)
         forms = read_forms(study.ct, study.reading.geometry) if is_nifti(study.ct) else None
         mask = read_mask(source / f"{study.name}.nii.gz", study.reading.predicted)

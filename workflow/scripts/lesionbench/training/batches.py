@@ -22,6 +22,7 @@ from torch import Tensor
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.slices import load_stack, stack_shape, stack_spacing
 from lesionbench.errors import UserError
+from lesionbench.progress import track
 from lesionbench.training.resampling import find_frame
 
 # A study's slices have at most this many times the pixels that they would have without the others of their bucket.
@@ -141,7 +142,7 @@ def load_slices(
         padded = bool((extents[members] != torch.tensor(size)).any())
         bucket = _air(study, members, size, preprocessing, storage, padded)
         parts = (tensor.split(counts[members].tolist()) for tensor in (bucket.images, bucket.masks))
-        for n, *part in zip(members, *parts, strict=True):
+        for n, *part in track(zip(members, *parts, strict=True), "study", len(members), "loading slices"):
             spacing[n] = _fill(names[n], paths[n], preprocessing, *part)
         buckets.append(bucket)
     return SliceSet(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from lesionbench.progress import Advance
 from lesionbench.training.batches import SliceSet, batches
 from lesionbench.training.device import autocast
 from lesionbench.training.loss import EPSILON
@@ -39,11 +40,13 @@ def validate(
     slices: SliceSet,
     recipe: Recipe,
     stop_if_asked: Callable[[], None],
+    advance: Advance,
 ) -> tuple[float, float]:
     """Return the validation loss and the validation Dice, each of a study's volume and averaged over the studies.
 
     The loss is the soft Dice loss of `loss.dice_loss`, whatever the recipe's loss. The Dice is that of the mask at 0.5,
-    averaged over the studies with lesion in the reference or the prediction; NaN where there is none.
+    averaged over the studies with lesion in the reference or the prediction; NaN where there is none. `advance` is told
+    how many more slices are done.
     """
     amp = autocast(slices.device, recipe.precision)
     sums = torch.zeros((len(slices), 5), device=slices.device)
@@ -57,6 +60,7 @@ def validate(
         predicted = (probability >= THRESHOLD).float()
         terms = (probability * target, probability, target, predicted * target, predicted)
         sums[batch.indices] = torch.stack([term.sum(dim=(1, 2, 3)) for term in terms], dim=1)
+        advance(len(batch.indices))
     studies = torch.zeros((len(slices.studies), 5), dtype=torch.float64).index_add_(
         0, slices.study, sums.cpu().double()
     )

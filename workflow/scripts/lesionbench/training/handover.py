@@ -20,6 +20,7 @@ from lesionbench.data.scans import read_ct, read_header, read_mask
 from lesionbench.data.volume import Grid, match_grid
 from lesionbench.files import atomic, read_json, sha256, write_json
 from lesionbench.models.programs import LEARNED
+from lesionbench.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +80,10 @@ def prepare_job(
     files of the studies that are learned from. The output folder is, too, where any study differs.
     """
     shutil.rmtree(files.scans, ignore_errors=True)
-    rows = [_hand_over(study, files.scans) for study in studies]
+    rows = [_hand_over(study, files.scans) for study in track(studies, "study", label="handing over")]
     hashes = {
         f"{study.subset}/{study.name}": [sha256(path) for path in paths if path]
-        for study, paths in zip(studies, rows, strict=True)
+        for study, paths in track(zip(studies, rows, strict=True), "study", len(rows), label="hashing")
     }
     learned = {name: found for name, found in hashes.items() if name.startswith(tuple(f"{part}/" for part in LEARNED))}
     training = {"program": program, "studies": learned, **{key: asked[key] for key in ("fold", "seed", "options")}}

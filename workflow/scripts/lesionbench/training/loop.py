@@ -3,8 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lesionbench.errors import UserError
 from lesionbench.files import sha256
 from lesionbench.models.entry import ModelEntry
 from lesionbench.models.own import describe_code
+from lesionbench.progress import Advance, progress, track
 from lesionbench.training.augmentation import augment
 from lesionbench.training.batches import batches, draw_order, generator
 from lesionbench.training.checkpoint import load_state, remove_partial, remove_state, state_writer, stop_on_signal
@@ -84,17 +82,16 @@ def train(
             learner.resume(state)
             logger.info("Resuming after epoch %d.", len(learner.history))
         with (
-            progress_bar(learner) as bar,
-            tracking(log, folder, inputs, learner.history) as track,
+            tracking(log, folder, inputs, learner.history) as send,
             state_writer(folder / STATE, inputs) as save,
             stop_on_signal() as stop,
         ):
             while learner.goes_on:
                 note(lock, doing="training", max_epochs=recipe.max_epochs, patience_left=learner.patience_left)
-                save(**one_epoch(learner, bar, stop))
+                save(**one_epoch(learner, stop))
                 write_history(folder, learner.history)
-                track(learner.history)
-                report(learner, bar)
+                send(learner.history)
+                report(learner)
         record = inputs | learner.describe() | {"device": describe(device)}
         write_run(folder, learner.best_weights, learner.history, record)
         remove_state(folder / STATE)
@@ -113,19 +110,22 @@ def describe_inputs(
         "fold": data.fold,
         "encoder_weights_sha256": sha256(encoder_weights) if encoder_weights else None,
         "inputs_sha256": {
-            subset: {study: sha256(path) for study, path in stacks.items()}
+            subset: {study: sha256(path) for study, path in track(stacks.items(), "study", label="hashing")}
             for subset, stacks in (("train", data.train), ("validation", data.validation))
         },
     }
 
 
-def one_epoch(learner: Learner, bar: "tqdm[Any]", stop_if_asked: Callable[[], None]) -> dict[str, Any]:
+def one_epoch(learner: Learner, stop_if_asked: Callable[[], None]) -> dict[str, Any]:
     """Train over all slices once, validate, and return the state to go on from."""
     started, epoch = time.perf_counter(), len(learner.history) + 1
-    bar.set_description(f"epoch {epoch}")
-    train_loss = train_epoch(learner, epoch, bar, stop_if_asked)
-    learner.network.module.eval()
-    validation_loss, validation_dice = validate(learner.judged, learner.validation, learner.recipe, stop_if_asked)
+    label = f"epoch {epoch}/{learner.recipe.max_epochs}"
+    with progress("slice", len(learner.slices) + len(learner.validation), label) as advance:
+        train_loss = train_epoch(learner, epoch, stop_if_asked, advance)
+        learner.network.module.eval()
+        validation_loss, validation_dice = validate(
+            learner.judged, learner.validation, learner.recipe, stop_if_asked, advance
+        )
     if not math.isfinite(validation_loss):
         raise UserError(f"Epoch {epoch}: the validation loss is not finite. {NOT_FINITE}")
     return learner.end_epoch(
@@ -140,7 +140,7 @@ def one_epoch(learner: Learner, bar: "tqdm[Any]", stop_if_asked: Callable[[], No
     )
 
 
-def train_epoch(learner: Learner, epoch: int, bar: "tqdm[Any]", stop_if_asked: Callable[[], None]) -> float:
+def train_epoch(learner: Learner, epoch: int, stop_if_asked: Callable[[], None], advance: Advance) -> float:
     """Take a step of the optimiser for each batch of the training slices; return the mean loss of the steps.
 
     What is random depends on seed and epoch alone, so that a resumed epoch draws what an undisturbed one does.
@@ -167,7 +167,7 @@ def train_epoch(learner: Learner, epoch: int, bar: "tqdm[Any]", stop_if_asked: C
         if learner.average:
             learner.average.update(learner.network.module)
         losses.append(loss.detach())
-        bar.update(len(batch.indices))
+        advance(len(batch.indices))
     return finite_mean(torch.stack(losses).cpu(), epoch)
 
 
@@ -179,20 +179,10 @@ def finite_mean(losses: Tensor, epoch: int) -> float:
     return losses.double().mean().item()
 
 
-@contextmanager
-def progress_bar(learner: Learner) -> Iterator["tqdm[Any]"]:
-    """Show how many slices are done of those of all epochs, in a terminal only; log messages go above it."""
-    slices = len(learner.slices)
-    total, done = learner.recipe.max_epochs * slices, len(learner.history) * slices
-    with tqdm(total=total, initial=done, unit=" slices", disable=None) as bar, logging_redirect_tqdm():
-        yield bar
-
-
-def report(learner: Learner, bar: "tqdm[Any]") -> None:
-    """Report the last epoch, on the bar and as a line of the log."""
+def report(learner: Learner) -> None:
+    """Report the last epoch as a line of the log."""
     row, left = learner.history[-1], learner.patience_left
     loss, dice, speed = row["train_loss"], row["validation_dice"], len(learner.slices) / row["seconds"]
-    bar.set_postfix({"loss": f"{loss:.4f}", "validation Dice": f"{dice:.4f}", "patience": left})
     logger.info(
         "epoch %d/%d: loss %.4f, validation loss %.4f, validation Dice %.4f, %.1f slices/s, patience left %d",
         *(row["epoch"], learner.recipe.max_epochs, loss, row["validation_loss"], dice, speed, left),

@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
+from time import monotonic
 from typing import TextIO
 
 from lesionbench.errors import UserError
 from lesionbench.logs import exit_on_signal
+from lesionbench.progress import EVERY
 from lesionbench.training.folder_lock import note
+from lesionbench.words import duration
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
         reader.start()
         try:
             note(lock, doing="running", group=process.pid)
-            status = process.wait()
+            status = _wait(process, last)
         finally:
             _end_group(process)
             reader.join()
@@ -49,6 +52,18 @@ def run_program(command: Sequence[str], lock: TextIO, environment: Mapping[str, 
         ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         lines = "\n".join(f"  {line}" for line in last) or "  (none)"
         raise UserError(f"{key}: the program {ended}. The last lines that it printed:\n{lines}")
+
+
+def _wait(process: subprocess.Popen[str], last: deque[str]) -> int:
+    """Return the exit status of a process. After each minute in which it prints nothing the log says that it runs."""
+    began, seen = monotonic(), last.copy()
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(EVERY)
+        if last == seen:
+            said = f" The last line that it printed: {seen[-1]}" if seen else ""
+            logger.info("The program has run for %s.%s", duration(monotonic() - began), said)
+        seen = last.copy()
 
 
 def _relay(output: Iterable[str], last: deque[str]) -> None:
