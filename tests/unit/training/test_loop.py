@@ -375,9 +375,12 @@ class Waits(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        asked = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
-        # Whole numbers are the order of the slices, which stays with the host.
-        self.count += function in asked and arguments[0].dtype != torch.int64
+        aten = torch.ops.aten
+        if function in (aten._local_scalar_dense.default, aten.nonzero.default):
+            # Whole numbers are the order of the slices, which stays with the host.
+            self.count += arguments[0].dtype != torch.int64
+        elif function == aten.index.Tensor:
+            self.count += any(index is not None and index.dtype == torch.bool for index in arguments[1])
         return function(*arguments, **(options or {}))
 
 

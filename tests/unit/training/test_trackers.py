@@ -29,7 +29,7 @@ def data(tmp_path_factory):
 def run(data, results, *log, epochs=4):
     """Train four epochs and return the folder of the run; with fewer epochs, as one that was killed after them."""
 
-    def stop(learner, bar):
+    def stop(learner):
         if len(learner.history) == epochs:
             raise SystemExit(143)
 
