@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import Row, Setting, alternate, timed
-from benchmarks.recipe import SETTINGS, write_study
-from lesionbench.data.nifti import write_mask
-from lesionbench.data.scans import read_mask
+from benchmarks.recipe import SETTINGS, write_moved, write_study
 from lesionbench.evaluation.comparison import compare_models
 from lesionbench.evaluation.metrics import evaluate
 from lesionbench.evaluation.scoring import Scoring
@@ -20,13 +18,10 @@ MODELS, SEEDS, STUDIES, SLICES = 20, 3, 50, 41
 
 
 def evaluate_ten_studies(setting: Setting) -> Iterator[Row]:
-    """The rule `evaluate` less its imports; the predictions are the references, moved by five pixels and a slice."""
+    """The rule `evaluate` less its imports; the predictions are the references, moved."""
     studies = write_study(setting.folder, studies=10)
     predictions = setting.folder / "predictions"
-    for study in studies:
-        reference = read_mask(study.mask)
-        moved = np.roll(reference.data, (5, 5, 1), axis=(0, 1, 2))
-        write_mask(predictions / f"{study.name}.nii.gz", moved, reference.affine)
+    write_moved(studies, predictions)
 
     def score(count: int = len(studies)) -> None:
         references = {study.name: study.mask for study in studies[:count]}

@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from benchmarks.evaluation import random_scores
 from benchmarks.measure import peak_memory
-from benchmarks.recipe import FULL_SIZE, REPOSITORY, SETTINGS, cut, preprocessing, trained, write_study
+from benchmarks.recipe import FULL_SIZE, REPOSITORY, SETTINGS, cut, preprocessing, trained, write_moved, write_study
 from benchmarks.workflow import NOTHING, finish_experiment, run_in
 
 CROSS_VALIDATION = {"split": {"protocol": "cross-validation", "folds": 5}}
@@ -35,12 +35,12 @@ POINTS: dict[str, tuple[Sequence[int], Sequence[str]]] = {
 }
 
 
-def experiment(studies: int = 50, models: int = 4, seeds: int = 1) -> tuple[int, dict[str, Any]]:
-    """Return the number of studies and an overlay of config.yaml: cross-validation where models or seeds grow."""
+def experiment(studies: int | None = None, models: int = 4, seeds: int = 1) -> tuple[int, dict[str, Any]]:
+    """Return the number of studies and an overlay of config.yaml: a cross-validation unless studies grow."""
     names = [f"model_{number:03d}" for number in range(models)]
     rows = {name: {**SETTINGS["models"]["unet_resnet34"], "label": name} for name in names}
     overlay = {"models": rows, "compare": names, "seeds": list(range(seeds))}
-    return studies, overlay | (CROSS_VALIDATION if studies == 50 else {})
+    return (studies, overlay) if studies else (50, overlay | CROSS_VALIDATION)
 
 
 # Snakemake as its command line runs it, and last a line with the most memory that it held.
@@ -115,14 +115,10 @@ def _predict(folder: Path, study: Any) -> Callable[[], object]:
 
 
 def _evaluate(folder: Path, study: Any) -> Callable[[], object]:
-    from lesionbench.data.nifti import write_mask
-    from lesionbench.data.scans import read_mask
     from lesionbench.evaluation.metrics import evaluate
     from lesionbench.evaluation.scoring import Scoring
 
-    reference = read_mask(study.mask)
-    write_mask(folder / f"{study.name}.nii.gz", np.roll(reference.data, (5, 5, 1), axis=(0, 1, 2)), reference.affine)
-    del reference
+    write_moved([study], folder)
     return lambda: evaluate({study.name: study.mask}, folder, "axial", Scoring(**SETTINGS["evaluation"]))
 
 

@@ -21,10 +21,9 @@ import torch
 from benchmarks.imaging import cut_to_file
 from benchmarks.measure import Row, Setting, alternate, ratios
 from benchmarks.peer import BATCH, NAME, in_turn
-from benchmarks.recipe import REPOSITORY, SETTINGS, cut, preprocessing, trained, write_study
+from benchmarks.recipe import REPOSITORY, SETTINGS, cut, preprocessing, trained, write_moved, write_study
 from benchmarks.training import run_quietly
-from lesionbench.data.nifti import write_mask
-from lesionbench.data.scans import read_mask
+from lesionbench.data.scans import read_header
 from lesionbench.data.slices import save_stack
 from lesionbench.data.studies import DataSet, Study, find_studies
 from lesionbench.evaluation.metrics import evaluate
@@ -40,7 +39,7 @@ def peers(setting: Setting) -> Iterator[Row]:
     """Each task by this project and by each other tool in turn, on one core; seconds of the others in times of ours."""
     folder = setting.folder
     studies = lay_out(folder)
-    size = f"{len(studies) - 1} studies of {'×'.join(map(str, read_mask(studies[0].mask).data.shape))}"
+    size = f"{len(studies) - 1} studies of {'×'.join(map(str, read_header(studies[0].mask).shape))}"
     environments = {"nnunet": ".venv-nnunet", "panoptica": ".venv-panoptica"}
     tasks: dict[str, tuple[str, Callable[[], float], Sequence[str]]] = {
         "cut": ("preprocessing", partial(cut_all, folder, studies), ("nnunet", "monai")),
@@ -70,7 +69,7 @@ def peers(setting: Setting) -> Iterator[Row]:
 
 
 def lay_out(folder: Path) -> list[Study]:
-    """Write what nnU-Net reads, and predictions: the references, moved by five pixels and a slice."""
+    """Write what nnU-Net reads, and predictions."""
     studies = find_studies(DataSet(STUDIES)) if STUDIES else write_study(folder / "phantom", studies=13)
     studies = [study for study in studies if study.ct and study.mask]
     raw = folder / "raw" / NAME
@@ -88,9 +87,7 @@ def lay_out(folder: Path) -> list[Study]:
         assert study.ct and study.mask
         (raw / "imagesTr" / f"{study.name}_0000.nii.gz").symlink_to(study.ct.resolve())
         (raw / "labelsTr" / f"{study.name}.nii.gz").symlink_to(study.mask.resolve())
-        reference = read_mask(study.mask)
-        moved = np.roll(reference.data, (5, 5, 1), axis=(0, 1, 2))
-        write_mask(folder / "predictions" / f"{study.name}.nii.gz", moved, reference.affine)
+    write_moved(studies, folder / "predictions")
     return studies
 
 

@@ -1,10 +1,13 @@
 """The models and the recipe of config.yaml, and a study as large as MosMedData's, or smaller."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from lesionbench.data.nifti import write_mask
 from lesionbench.data.phantom import write_phantom
 from lesionbench.data.preprocessing import Preprocessing
 from lesionbench.data.scans import read_ct, read_mask
@@ -41,3 +44,12 @@ def cut(study: Study, plane: str) -> SliceStack:
     """Return the slices of a study as the rule `preprocess` cuts them."""
     assert study.ct and study.mask
     return stack_slices(study.name, read_ct(study.ct), read_mask(study.mask), preprocessing(plane))
+
+
+def write_moved(studies: Iterable[Study], folder: Path) -> None:
+    """Write predictions: the reference of each study, moved by five pixels and a slice."""
+    for study in studies:
+        assert study.mask
+        reference = read_mask(study.mask)
+        moved = np.roll(reference.data, (5, 5, 1), axis=(0, 1, 2))
+        write_mask(folder / f"{study.name}.nii.gz", moved, reference.affine)

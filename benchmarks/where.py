@@ -12,9 +12,11 @@ import pandas as pd
 import yaml
 
 from benchmarks.measure import Row, Setting
+from benchmarks.recipe import REPOSITORY
 from benchmarks.workflow import copy_checkout, run_in
 
 TIMED = Path(__file__).parent / "timed"
+DEMO = REPOSITORY / "presets" / "demo.yaml"
 # 60 trainings as short as they can be: what is left is what the workflow itself takes.
 SIXTY: dict[str, Any] = {
     "dataset": {"phantom": {"studies": 12, "annotated": 10, "size": 64, "slices": [10, 14]}},
@@ -34,7 +36,7 @@ SIXTY: dict[str, Any] = {
 
 def where(setting: Setting) -> Iterator[Row]:
     """The demo, and a cross-validation of 60 trainings, each once and on one core, so that its jobs run one by one."""
-    yield from _run(setting.folder / "demo", "demo", yaml.safe_load(Path("presets/demo.yaml").read_text()), 0.25)
+    yield from _run(setting.folder / "demo", "demo", yaml.safe_load(DEMO.read_text()), 0.25)
     yield from _run(setting.folder / "sixty", "60 trainings of an epoch", SIXTY, None)
 
 

@@ -52,11 +52,7 @@ def test_studies_without_lesion_and_prediction_do_not_count_in_the_dice(tmp_path
     masks = slices.buckets[0].masks
     masks[:9] = 0
     perfect = 40 * (masks[:, None].float() - 0.5)
-    assert (
-        validate(lambda image: perfect, slices, replace(RECIPE, batch_size=len(slices)), lambda: None, lambda _: None)[
-            1
-        ]
-        == 1
-    )
+    at_once = replace(RECIPE, batch_size=len(slices))
+    assert validate(lambda image: perfect, slices, at_once, lambda: None, lambda _: None)[1] == 1
     masks[:] = 0
     assert math.isnan(validate(lambda image: image - 9, slices, RECIPE, lambda: None, lambda _: None)[1])

@@ -54,7 +54,7 @@ def read_ct(path: str | Path, reading: Reading = AS_IS) -> Volume:
     data = volume.data
     if grey:
         data = _from_grey(path, data, *grey)
-    elif data.dtype.kind != "f" or path.is_dir() or _is_itk(path):  # other real numbers are narrow already
+    elif data.dtype.kind != "f" or path.is_dir() or _is_itk(path):  # others are: again would make int16 of rounded ones
         data = narrow(data)
     _check_hu(path, data)
     return Volume(data, volume.affine, volume.forms)
